@@ -46,7 +46,7 @@ docs: $(READY)
 # Runs all fault tests, including slow ones, and writes the page that counts them.
 reliability: $(READY)
 	rm -f .pytest_cache/faults.jsonl
-	EDGEWRIGHT_KILLS=$${EDGEWRIGHT_KILLS:-500} $(BIN)/python -m pytest tests/reliability tests/faults $(PYTEST)
+	EDGEWRIGHT_KILLS=$${EDGEWRIGHT_KILLS:-500} $(BIN)/python -m pytest -n 4 --dist worksteal tests/reliability tests/faults $(PYTEST)
 	$(BIN)/python tests/reliability/report.py
 
 bench: $(READY)

@@ -17,6 +17,7 @@ from edgewright.config import fleet as fleets
 from edgewright.connect.session import open_session
 from edgewright.deployments.executor import PARALLEL, FanOut
 from edgewright.errors import EdgewrightError
+from edgewright.file_hashes import HASHES
 from edgewright.nouns.board import PARAMIKO, SSH_CLIENTS, Board
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=PARALLEL)
     parser.add_argument("--ssh-client", choices=SSH_CLIENTS, default=PARAMIKO)
     given = parser.parse_args()
+    HASHES.begin(given.file)
     fleet = fleets.load(given.fleet)
 
     def upload(board: Board) -> dict[str, float]:

@@ -139,6 +139,32 @@ def test_a_hook_that_fails_puts_the_old_release_back(
     outcome = ran.json["outcomes"][0]
     assert (outcome["outcome"], outcome["code"]) == ("reverted", "hook-failed")
     assert said in outcome["message"]
+    for dry in (("--dry-run",), ()):
+        again = run(
+            "deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", *dry, "--json"
+        ).outcome
+        assert (again["outcome"], again["code"], again["sent_bytes"]) == ("refused", "failed-before", 0)
+        assert said in again["message"]
+    project.write_text(
+        project.read_text() + "timeout_s = 2\n" if not limit else project.read_text().replace("= 1", "= 2")
+    )
+    more = run(
+        "deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", "--dry-run", "--json"
+    ).outcome
+    assert more["outcome"] == "planned"  # with more time, the same hooks may succeed
+
+
+def test_a_version_that_is_there_with_another_time_limit_of_its_hooks_is_refused(
+    run: Run, models: Path, tmp_path: Path, unharmed: None
+) -> None:
+    (tmp_path / "health.sh").write_text("#!/bin/sh\n")
+    project, rest = tmp_path / "edgewright.toml", ("--to", "e-2", "--target", "onnxruntime", "--json")
+    text = f'name = "timed"\nmodel = "{models / "good.onnx"}"\nprecision = "fp32"\n[hooks]\nhealth = "health.sh"\n'
+    for limit, ended in (("5", "committed"), ("5", "unchanged"), ("7", "refused"), ("60", "refused")):
+        project.write_text(f"{text}timeout_s = {limit}\n")
+        found = run("deploy", "--project", project, *rest).outcome
+        assert found["outcome"] == ended, found
+    assert found["message"].endswith("is current on e-2 with other hooks: timeout_s")
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

@@ -89,6 +89,13 @@ def test_slower_than_the_incumbent_is_refused_beyond_the_limit_only() -> None:
     assert refusal(measured(14.0), measured(10.0), max_slowdown=0.5) == ""
 
 
+def test_a_slowdown_of_some_microseconds_is_no_reason_to_refuse() -> None:
+    """Of a model that takes one, it is the call that is measured."""
+    assert refusal(measured(0.0018), measured(0.0009)) == ""
+    assert refusal(measured(0.0109), measured(0.001), max_slowdown=0.0) == ""
+    assert "incumbent" in refusal(measured(0.0121), measured(0.002))
+
+
 def test_an_invalid_measurement_blocks_and_an_invalid_incumbent_does_not() -> None:
     assert "throttled" in refusal(measured(1.0, invalid=("throttled: now",)))
     assert refusal(measured(14.0), measured(10.0, invalid=("throttled",))) == ""

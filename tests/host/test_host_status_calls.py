@@ -38,7 +38,7 @@ class Board:
 
 def test_a_deployment_asks_once_for_the_incumbent_and_for_trials() -> None:
     session: Any = Board()
-    assert incumbent_of(session, "m", TRIAL.txn) == Incumbent("1-00000000", "art")
+    assert incumbent_of(session, "m", TRIAL.txn) == Incumbent("1-00000000", "art", known=MODEL)
     assert session.asked == [{}]
     with pytest.raises(BoardError, match="another release of m is on trial on b") as refused:
         incumbent_of(session, "m", "2" * 32)

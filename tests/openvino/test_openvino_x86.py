@@ -51,10 +51,11 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """Decibels of one quantised layer in each way of running it, as on a CPU that has AVX2 and no VNNI."""
+    """Decibels of one quantised layer in each way of running it, as on a CPU without VNNI."""
     if os.uname().machine != "x86_64":
         pytest.skip("the wheels of this machine are not for x86-64")
-    without = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "EDGEWRIGHT_X86_VNNI": "0"}
+    # less than AVX-512 confuses OpenVINO on a CPU with bfloat16: it lays weights out for kernels that oneDNN then lacks
+    without = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "EDGEWRIGHT_X86_VNNI": "0"}
     command = [sys.executable, "-c", ANSWERS, str(tmp_path_factory.mktemp("x86"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=without)
     assert done.returncode == 0, done.stderr[-4000:]

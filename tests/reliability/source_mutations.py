@@ -5,6 +5,7 @@ from __future__ import annotations
 HOST, COMPILE = "host/edgewright/", "host/edgewright/compile/"
 OPERATORS = "tests/sources/test_sources_operators.py::test_"
 FILES = "tests/host/test_host_artifact_files.py::test_"
+KERAS = "tests/sources/test_sources_recognise.py::test_a_keras_"
 
 OF_SOURCES: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     (
@@ -48,6 +49,34 @@ OF_SOURCES: list[tuple[str, str, str, str, tuple[str, ...]]] = [
         'ContextVar("trusted", default=False)',
         'ContextVar("trusted", default=True)',
         (OPERATORS + "nothing_is_trusted_unless_the_user_says_so",),
+    ),
+    (
+        "Keras: layers that hold code",
+        COMPILE + "sources/keras_file.py",
+        "for layer in _layers(config) if _is_code(layer)]",
+        "for layer in () if _is_code(layer)]",
+        (KERAS + "file_is_read_as_what_it_begins_with",),
+    ),
+    (
+        "Keras: layers that read other files",
+        COMPILE + "sources/keras_file.py",
+        "for layer in _layers(config) if _names_a_file(layer)]",
+        "for layer in () if _names_a_file(layer)]",
+        (KERAS + "3_file_reads_no_other_file",),
+    ),
+    (
+        "Keras: links to weights in other files",
+        COMPILE + "sources/keras_file.py",
+        "return name if isinstance(link, h5py.ExternalLink) else None",
+        "return None",
+        (KERAS + "file_has_all_of_its_weights",),
+    ),
+    (
+        "Keras: weights stored in other files",
+        COMPILE + "sources/keras_file.py",
+        "isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)",
+        "False",
+        (KERAS + "file_has_all_of_its_weights",),
     ),
     (
         "a source is a regular file",

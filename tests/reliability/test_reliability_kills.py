@@ -1,4 +1,7 @@
-"""Random processes are killed in random commands, again and again. `EDGEWRIGHT_KILLS` says how many rounds."""
+"""Random processes are killed in random commands, again and again. `EDGEWRIGHT_KILLS` says how many rounds.
+
+Many rounds are played in parts, each with its own boards, so that `pytest -n` can play several at once: a round mostly waits.
+"""
 
 import os
 import time
@@ -13,6 +16,7 @@ from edgewright.lab import boards
 from edgewright.nouns import measurement
 
 ROUNDS = int(os.environ.get("EDGEWRIGHT_KILLS", "20"))
+PART = 50  # rounds
 BRIEF = measurement.Protocol(
     name="quick", rounds=1, warmup_s=0.0, steady_s=0.05, min_samples=11, limit_s=15.0
 )
@@ -60,10 +64,11 @@ def network(seed: int) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_whatever_is_killed_nothing_is_lost_or_left(arena, survived):
+@pytest.mark.parametrize("first", range(0, ROUNDS, PART))
+def test_whatever_is_killed_nothing_is_lost_or_left(arena, first, survived):
     play_in, seed = arena
     rows = []
-    play(play_in, ROUNDS, rows.append)
+    play(play_in, min(PART, ROUNDS - first), rows.append)
     assert not play_in.wrong, "\n".join([f"seed {seed}", *rows, *play_in.wrong])
     for victim, count in play_in.tried.items():
         survived(f"Random kills: {'nothing in time' if victim == 'nobody' else victim} killed", count)

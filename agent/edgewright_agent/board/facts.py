@@ -39,7 +39,7 @@ def read(
         dict as `edgewright.nouns.facts.Facts`, without `guard`.
     """
     told = hardware.said()
-    facts = _machine(told)
+    facts = dict(identity(root), **_machine(told))
     facts.update(_memory(), **_disk(root))
     facts.update(
         python=hardware.python_facts(told),
@@ -51,13 +51,19 @@ def read(
         throttled_flags=sensors.throttled_flags(),
         power_mode=sensors.power_mode() or "",
         governor=sensors.governor() or "",
-        runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(names),
+        runtimes=[dict(one, system=bool(one.get("system"))) for one in runtimes] + system.runtimes(names),
         numpy=system.distributions().get("numpy", ""),
         root=root,
         root_problem=roots.problem(root),
         board_id=roots.read_text(os.path.join(root, "board_id")).strip(),
     )
-    return substitute(facts, roots.read_text(os.path.join(root, SUBSTITUTES)))
+    return substitute(facts, root)
+
+
+def identity(root: "str") -> "shapes.Result":
+    """The one fact that every session needs, without the programs that others are asked from."""
+    own = serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id"))
+    return substitute({"serial": own}, root)
 
 
 def _machine(told: "shapes.Told") -> "shapes.Result":
@@ -68,7 +74,6 @@ def _machine(told: "shapes.Told") -> "shapes.Result":
         model=system_text("/proc/device-tree/model")
         or system_text("/sys/class/dmi/id/product_name")
         or hardware.parse_cpuinfo_model(cpuinfo),
-        serial=serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id")),
         distribution=hardware.parse_os_release(system_text("/etc/os-release") or ""),
         jetpack=hardware.parse_jetpack(system_text("/etc/nv_tegra_release")),
         cpu=hardware.parse_cpu(cpuinfo),
@@ -103,29 +108,23 @@ def _accelerators() -> "list[str]":
     return hardware.accelerators(nodes, system_paths("/dev/dri/renderD*"), vendors)
 
 
-def _plain(runtime: "shapes.RuntimeFact") -> "shapes.RuntimeFact":
-    return {**runtime, "system": bool(runtime.get("system", False))}
-
-
 def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
     """The hardware's serial number, else a hash of the machine id, which must stay confidential."""
-    if hardware_serial:
-        return hardware_serial
-    if not machine_id:
-        return ""
+    if hardware_serial or not machine_id:
+        return hardware_serial or ""
     return "machine-" + hashlib.sha256(b"edgewright " + machine_id.encode("utf-8")).hexdigest()[:24]
 
 
-def substitute(facts: "shapes.Result", text: "str | None") -> "shapes.Result":
+def substitute(facts: "shapes.Result", root: "str") -> "shapes.Result":
     """Replace facts by an administrator's substitutes and list them in `simulated`. Facts that select wheels stay.
 
     Args:
-        text: JSON of the substitutes, or None. Unknown keys and values of the wrong type are ignored.
+        root: the folder with their file. Unknown keys and values of the wrong type are ignored.
     """
     try:
-        found = loads(text) if text else {}
+        found = loads(roots.read_text(os.path.join(root, SUBSTITUTES)))
     except ValueError:
-        found = {}
+        found = None
     found = found if isinstance(found, dict) else {}
     taken = {key: value for key, value in found.items() if fits(key, value)}
     told = found.get("simulated")  # facts that were read from files that simulate hardware

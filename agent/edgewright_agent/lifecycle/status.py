@@ -46,7 +46,7 @@ def status(agent: "shapes.Agent", verify: "bool" = False, files: "bool" = False)
     models: "shapes.Result" = {}
     for name, record in state["models"].items():
         releases = {
-            one: dict(part(about, SHOWN), runner=agent.runners.of(about))
+            one: dict(part(about, SHOWN), runner=agent.runners.of(about), hook_s=about.get("hook_s", 0))
             for one, about in record["releases"].items()
         }
         trial, shown = record["trial"], part(record, ("current", "last_good", "known_good", "failed"))

@@ -9,6 +9,7 @@ import time
 import traceback
 
 from edgewright_agent import shapes
+from edgewright_agent.board import facts
 from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.processes import spawn
 from edgewright_agent.protocol import (
@@ -283,6 +284,7 @@ def greet(
         "python": sys.version.split()[0],
         "root": path,
         "board_id": board_id,
+        "serial": facts.identity(path)["serial"],
         "recovered": recovered,
         "runners": agent.runners.listing(),
         "forced": agent.runners.forced,

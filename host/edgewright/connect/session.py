@@ -77,7 +77,7 @@ def open_session(
         raise
     try:
         if transport_of(board).host_keys:
-            trust.check_identity(board, fleet, session.greeting.board_id, session.facts().serial)
+            trust.check_identity(board, fleet, session.greeting.board_id, session.serial())
     except BaseException:
         session.close()
         raise
@@ -202,6 +202,10 @@ class Session:
         if self._facts is None or fresh:
             self._facts = targets.recognised(self.call(commands.Facts(), timeout_s=self._limits.facts_s))
         return self._facts
+
+    def serial(self) -> str:
+        """The hardware's serial number; empty if it has none."""
+        return self.facts().serial if self.greeting.serial is None else self.greeting.serial
 
     def log_tail(self, lines: int = 40) -> str:
         """The latest lines that the agent wrote to stderr, cleaned."""

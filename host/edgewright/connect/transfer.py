@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError
+from edgewright.file_hashes import HASHES
+from edgewright.files import open_regular
 from edgewright.nouns.progress import BYTES, ProgressEvent
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Part, Result
@@ -54,7 +56,9 @@ def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> l
     """Uploads any number of files in two round trips: one asks what the board has, the other waits for the last file."""
     with contextlib.ExitStack() as stack:
         files = [(stack.enter_context(opened(source)), label) for source, label in sources]
-        digests = [digest(file) for file, _ in files]
+        digests = [
+            HASHES.of(file) if isinstance(file, io.BufferedReader) else digest(file) for file, _ in files
+        ]
         distinct = dict(zip(digests, files, strict=True))  # equal bytes under two labels are sent once
         parts = ask(session, list(distinct))
         puts, rates, total = [], [], 0
@@ -95,10 +99,10 @@ def opened(source: Path | bytes) -> Iterator[BinaryIO]:
         yield io.BytesIO(source)
         return
     try:
-        file = source.open("rb")
+        file = open_regular(source)
     except OSError as error:
         raise EdgewrightError(
-            f"cannot read {source}: {error.strerror}", hint="check that it exists"
+            f"cannot read {source}: {error.strerror}", hint="check that it exists and is a file"
         ) from error
     with file:
         yield file

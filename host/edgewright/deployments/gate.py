@@ -21,6 +21,9 @@ DROP, SLOWER = "drop", "slower"  # units of checks
 SOURCE = "its source"  # the board's accuracy is compared with the source's and the incumbent's
 UNKNOWN = {"ms": "there are too few samples to estimate it", "MiB": "the board does not report it"}
 MAX_SLOWDOWN = 0.25  # default limit for p50 against the incumbent, beyond both intervals
+LEAST_SLOWDOWN_MS = (
+    0.01  # no application notices less, and much of the latency of so small a model is the call's
+)
 
 
 def answers(verified: Verdict, manifest: Manifest) -> Check:
@@ -171,7 +174,7 @@ def limited(name: str, value: float | None, limit: float | None, unit: str) -> C
 
 
 def slowdown(candidate: Measurement, incumbent: Measurement, budget: Budget) -> list[Check]:
-    """Checks p50 against the incumbent's: a slowdown counts only if the confidence intervals confirm it."""
+    """Checks p50 against the incumbent's: a slowdown counts only if the confidence intervals confirm it, and from 10 µs on."""
     mine, theirs = candidate.latency, incumbent.latency
     if mine.p50 is None or theirs.p50 is None or not theirs.p50:
         return []
@@ -181,7 +184,7 @@ def slowdown(candidate: Measurement, incumbent: Measurement, budget: Budget) -> 
     return [
         Check(
             name="p50 against the incumbent",
-            ok=not (change > limit and clear),
+            ok=not (change > limit and clear and mine.p50 - theirs.p50 >= LEAST_SLOWDOWN_MS),
             value=change,
             limit=limit,
             unit=SLOWER,

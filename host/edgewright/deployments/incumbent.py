@@ -23,11 +23,15 @@ class Incumbent(NamedTuple):
 
     Attributes:
         hooks: sha256 by kind; None if the board's agent does not report them.
+        hook_s: their time limit, s; 0 for the default; None if the board's agent does not report it.
+        known: what the board knows about the model; None if nothing.
     """
 
     release: str = ""
     artifact: str = ""
     hooks: Mapping[str, str] | None = None
+    hook_s: float | None = None
+    known: StatusModel | None = None
 
 
 def incumbent_of(session: Session, model: str, txn: str | None = None) -> Incumbent:
@@ -43,9 +47,11 @@ def incumbent_of(session: Session, model: str, txn: str | None = None) -> Incumb
     if txn is not None:
         check_trial(session.board.name, model, found, txn)
     if found is None or not found.current:
-        return Incumbent()
+        return Incumbent(known=found)
     about = found.current_release
-    return Incumbent(found.current, about.artifact, about.hooks) if about else Incumbent(found.current)
+    if about is None:
+        return Incumbent(found.current, known=found)
+    return Incumbent(found.current, about.artifact, about.hooks, about.hook_s, found)
 
 
 def refuse_trial(session: Session, model: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgewright.deployments.tensor_names import exchanged, made_up, plain_name, positions
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
-from edgewright.nouns.listing import cut, listed
+from edgewright.nouns.listing import cut, listed, plural
 from edgewright.nouns.outcome import Check
 
 OPTION = "--accept-interface-change"
@@ -58,7 +58,7 @@ def unknown(current: str) -> Check:
 def changed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> list[str]:
     """Changes that break an application that addresses tensors by position."""
     if len(mine) != len(theirs):
-        return [f"{counted(what, len(mine))}: {named(mine)} (was {len(theirs)}: {named(theirs)})"]
+        return [f"{plural(len(mine), what)}: {named(mine)} (was {len(theirs)}: {named(theirs)})"]
     if moved(mine, theirs):
         return [f"{what}s are in another order: {named(mine)} (was {named(theirs)})"]
     return [
@@ -103,11 +103,6 @@ def rescaled(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]
 
 def _few(lines: Sequence[str]) -> str:
     return listed(lines, separator="; ", most=_MOST)
-
-
-def counted(what: str, count: int) -> str:
-    """`1 input`, `2 inputs`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def named(specs: Sequence[TensorSpec]) -> str:

@@ -27,7 +27,7 @@ REVERTED_BY_BOARD = (Code.HOOK_FAILED, Code.REVERTED)  # after these, the board 
 
 def kind_of(error: EdgewrightError, trace: Trace) -> str:
     """The kind of outcome for an error."""
-    if isinstance(error, GateRefused):
+    if isinstance(error, GateRefused) or error.code == Code.FAILED_BEFORE:  # the board may say it too
         return REFUSED
     if isinstance(error, Aborted):
         return ABORTED

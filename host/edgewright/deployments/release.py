@@ -29,7 +29,6 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, ProgressEvent
 from edgewright.wire import commands
 from edgewright.wire.commands import RunOptions
-from edgewright_agent.protocol import HOOK_SECONDS
 
 T = TypeVar("T")
 
@@ -173,13 +172,11 @@ class BoardRelease:
                     hint="deploy again",
                     code=Code.DATA_CHANGED,
                 )
-        # sent only if it is not the default: an agent that an administrator installed may not know the argument
-        limit = 0.0 if self.order.hook_s == HOOK_SECONDS else self.order.hook_s
         runner = self.counted(lambda: runners.named(self.session, manifest.target))
         self.step("install", self.release)
         command = commands.Install(
             model=self.order.model, version=self.order.version, manifest=document, runtime=runtime,
-            hooks=hooks, hook_s=limit, runner=runner, txn=self.transaction.txn,
+            hooks=hooks, hook_s=self.order.hook_limit_s, runner=runner, txn=self.transaction.txn,
         )  # fmt: skip
         self.release = self.trace.release = self.session.call(command).release
 

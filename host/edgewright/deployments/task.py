@@ -10,7 +10,7 @@ import msgspec
 from edgewright.config import profiles
 from edgewright.connect.opener import Opener
 from edgewright.connect.session import Session
-from edgewright.deployments import gate, interface, preflight
+from edgewright.deployments import earlier_failures, gate, interface, preflight
 from edgewright.deployments.artifacts import default_note
 from edgewright.deployments.board_record import Trace
 from edgewright.deployments.executor import FanOut, Stop, Turns
@@ -167,6 +167,10 @@ class BoardTask:
             self.check_interface(session, incumbent, shipment.artifact)
         self.begin(session, incumbent)
         choice = self.runtime(session, manifest)
+        if incumbent.known and trace.release not in (trace.current, *incumbent.known.known_good):
+            earlier_failures.refuse(
+                incumbent.known.failed, shipment.artifact.id, manifest.target, self.order, choice
+            )
         if policy.dry_run:
             trace.steps += [f"send up to {sum(entry.size for entry in manifest.files)} bytes", "install",
                             "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
@@ -234,13 +238,17 @@ class BoardTask:
             GateRefused: `in-use`.
         """
         wanted = {kind: hook.sha256 for kind, hook in self.order.hooks.items()}
-        if incumbent.hooks is None or incumbent.hooks == wanted:
+        if incumbent.hooks is None:
             return
         kinds = [
             kind
             for kind in sorted({*incumbent.hooks, *wanted})
             if incumbent.hooks.get(kind) != wanted.get(kind)
         ]
+        if wanted and incumbent.hook_s not in (None, self.order.hook_limit_s):
+            kinds.append("timeout_s")
+        if not kinds:
+            return
         raise GateRefused(
             f"{incumbent.release} is current on {self.board.name} with other hooks: {', '.join(kinds)}",
             hint=Code.IN_USE.cure,

@@ -7,6 +7,7 @@ import math
 from edgewright.compile.data.board_archive import sample_bytes
 from edgewright.errors import ProtocolError, UsageError
 from edgewright.measure.release_manifest import Released
+from edgewright.nouns.listing import plural
 from edgewright.wire.caps import HEADERS, MIB, OUTPUTS, TEXT_VALUES, UNKNOWN_OUTPUTS
 
 WHERE = "run it on a machine that has the artifact"
@@ -59,4 +60,4 @@ def check_unknown(size: int, most: int) -> None:
 
 def _fewer(samples: int) -> str:
     """The hint to give fewer samples; empty if one is too many."""
-    return f"give at most {samples} sample{'' if samples == 1 else 's'} at once" if samples else ""
+    return f"give at most {plural(samples, 'sample')} at once" if samples else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgewright.measure.statistics import LEAST_SAMPLES, median
 from edgewright.measure.threads import Threads
+from edgewright.nouns.listing import plural
 from edgewright.nouns.measurement import Environment, Run
 
 CONTENTION_CAVEAT = 0.25  # share of the board's CPU time that other processes used during the measurement
@@ -76,11 +77,6 @@ def about_threads(runs: Sequence[Run], threads: Threads) -> list[str]:
     if threads.cpus and max(took) > threads.cpus:
         notes.append(f"{plural(max(took), 'thread')} on {plural(threads.cpus, 'CPU')}")
     return notes
-
-
-def plural(count: int, word: str) -> str:
-    """Such as `1 CPU`, `2 CPUs`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def drift(runs: Sequence[Run]) -> list[str]:

@@ -19,14 +19,16 @@ def score(outputs: Array, labels: Array) -> float:
     """Area under the ROC curve; with several classes, the mean over those that occur, each against the rest. NaN if undefined."""
     import numpy as np
 
-    flat = outputs.reshape(len(outputs), -1).astype(float)
+    flat = outputs.reshape(len(outputs), -1)
+
+    def column(index: int) -> Array:  # one at a time: all of them as doubles may fill 512 MiB
+        return flat[:, index].astype(float)
+
     if labels.ndim == 2:
-        return float(
-            np.mean([_area(flat[:, index], labels[:, index] == 1) for index in range(flat.shape[1])])
-        )
+        return float(np.mean([_area(column(index), labels[:, index] == 1) for index in range(flat.shape[1])]))
     if flat.shape[1] <= 2:
-        return _area(flat[:, -1] - (flat[:, 0] if flat.shape[1] == 2 else 0), labels == 1)
-    return float(np.mean([_area(flat[:, one], labels == one) for one in np.unique(labels)]))
+        return _area(column(-1) - (column(0) if flat.shape[1] == 2 else 0), labels == 1)
+    return float(np.mean([_area(column(one), labels == one) for one in np.unique(labels)]))
 
 
 def _area(scores: Array, positive: Array) -> float:

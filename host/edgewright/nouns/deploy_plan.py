@@ -47,6 +47,11 @@ class ReleaseOrder(Noun, frozen=True, kw_only=True):
     hooks: dict[str, AttachedFile] = {}
     hook_s: float = HOOK_SECONDS
 
+    @property
+    def hook_limit_s(self) -> float:
+        """`hook_s` as boards get it: 0 for the default, since an agent that an administrator installed may not know the argument."""
+        return 0.0 if self.hook_s == HOOK_SECONDS else self.hook_s
+
 
 class BoardPlan(Noun, frozen=True, kw_only=True):
     """One board of a plan.

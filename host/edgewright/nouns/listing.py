@@ -1,4 +1,4 @@
-"""Shortens lists and names in messages."""
+"""Shortens lists and names in messages, and counts things in words."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def cut(name: str) -> str:
     """Shortens a long name in the middle: names in one model often share their beginning."""
     half = (LETTERS - 3) // 2
     return name if len(name) <= LETTERS else f"{name[:half]}...{name[-half:]}"
+
+
+def plural(count: int, word: str) -> str:
+    """Such as `1 CPU`, `2 CPUs`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -35,7 +35,8 @@ class Budget(Noun, frozen=True, kw_only=True):
             share, or an increase of an error (mse, mae) by one per cent.
         noninferior: `max_drop` applies to the whole 95 % interval of the drop, not only to the measured drop.
         accelerator: name of the accelerator that every layer must run on.
-        max_slowdown: greatest increase of p50 over the incumbent's, as a fraction (0.1 is a tenth).
+        max_slowdown: greatest increase of p50 over the incumbent's, as a fraction (0.1 is a tenth); less than 10 µs never
+            counts.
     """
 
     p50_ms: Limit | None = None

@@ -222,7 +222,8 @@ class Outcome(Record, frozen=True, kw_only=True):
 
 
 class StatusRelease(Record, frozen=True, kw_only=True):
-    """A release in `status`. `runner`: its sha256, empty if the host has to send one. `hooks`: sha256 by kind, null from older agents."""
+    """A release in `status`. `runner`: its sha256, empty if the host has to send one. `hooks`: sha256 by kind; `hook_s`: their limit, 0 for
+    the default; both are null from older agents."""
 
     state: str = ""
     version: str = ""
@@ -232,6 +233,7 @@ class StatusRelease(Record, frozen=True, kw_only=True):
     runtime: str = ""
     runner: str = ""
     hooks: dict[str, str] | None = None
+    hook_s: float | None = None
 
 
 class StatusTrial(Record, frozen=True, kw_only=True):
@@ -251,7 +253,7 @@ class Failure(Record, frozen=True, kw_only=True):
     release: str = ""
     artifact: str = ""
     runtime: str = ""
-    hooks: dict[str, str | float] | None = None  # and `timeout_s`, if it is not the default
+    hooks: dict[str, str | float] | None = None
     runner: str | None = None
     code: str = ""
     why: str = ""

@@ -200,7 +200,23 @@ def test_a_good_archive_is_read_and_large_arrays_are_mapped():
     large[0, 0] = small[0] = 5  # as arrays that were read
 
 
-@pytest.mark.parametrize("name", ["mse", "mae", "real values"])
+@pytest.mark.parametrize("shape", [(2**24, 1), (2**22, 2), (2**15, 2**9), (16, 2**19)])
+def test_f1_of_large_answers_takes_little_memory_and_is_that_of_the_whole(shape):
+    values = np.random.default_rng(1).random(shape, dtype=np.float32)
+    labels = np.random.default_rng(2).integers(0, max(2, shape[1]), shape[0])
+    said = (values[:, 0] >= 0.5).astype(int) if shape[1] == 1 else values.argmax(axis=1)
+    kinds = [1] if shape[1] == 1 else np.unique(np.concatenate([said, labels]))
+    count = np.bincount(said, minlength=2**19) + np.bincount(labels, minlength=2**19)
+    whole = np.mean(2 * np.bincount(labels[said == labels], minlength=2**19)[kinds] / count[kinds])
+    tracemalloc.start()
+    try:
+        assert METRICS["f1"].score(values, labels) == pytest.approx(whole, rel=1e-12)
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "auc", "real values"])
 def test_large_answers_are_scored_in_little_memory(name):
     values = np.ones((64, 2**18), np.int8)  # 64 MiB as real values, 128 as differences
     real = values.astype(np.float32)
@@ -212,6 +228,9 @@ def test_large_answers_are_scored_in_little_memory(name):
             assert (
                 found.shape == values.shape and found.dtype == np.float32 and (found[::9, ::999] == -1).all()
             )
+        elif name == "auc":
+            sample = real.reshape(2**14, 2**10)
+            assert METRICS[name].score(sample, np.arange(2**14) % 2**4) == 0.5
         else:
             assert METRICS[name].score(real, values).tolist() == [0.0] * 64
         assert tracemalloc.get_traced_memory()[1] < 40 * 2**20

@@ -205,6 +205,7 @@ def prune(
     """Remove old releases, unused runtimes and leftovers from boards."""
     from edgewright.cli.on_boards import Boards, finish, mapped
     from edgewright.cli.results.boards import BoardPrune, FleetPruneResult
+    from edgewright.nouns.listing import plural
     from edgewright.wire import commands
 
     def people(answers: list[BoardAnswer[Pruned]]) -> None:
@@ -234,7 +235,7 @@ def prune(
         shown=boards.shown,
         ending="nothing was removed: leave --dry-run out to do it"
         if dry_run
-        else f"the last {keep} known-good releases of each model stay",
+        else f"each model keeps its newest {plural(keep, 'known-good release')}",
     )
 
 

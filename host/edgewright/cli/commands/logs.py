@@ -28,6 +28,7 @@ def logs(
     from edgewright.cli.on_boards import Boards, finish, mapped
     from edgewright.cli.results.boards import BoardLog, LogsResult
     from edgewright.connect.session import LOOKING, Session
+    from edgewright.nouns.listing import plural
     from edgewright.wire import commands
     from edgewright.wire.caps import LOGS
 
@@ -50,7 +51,7 @@ def logs(
         people,
         lambda: LogsResult(boards=mapped(answers, lambda text: BoardLog(text=text))),
         shown=boards.shown,
-        ending=f"these are at most the last {lines} lines: --lines shows more; `edgewright status {board}` shows what runs there",
+        ending=f"the log's last {plural(lines, 'line')} at most: --lines shows more; `edgewright status {board}` shows what runs there",
     )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edgewright.metrics.shared.parts import parts
+
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-
-AT_ONCE = 1 << 20  # values whose differences are in memory at once, 8 bytes each
 
 
 def errors(outputs: Array, labels: Array) -> Array:
@@ -21,12 +20,10 @@ def errors(outputs: Array, labels: Array) -> Array:
 
 
 def means(outputs: Array, labels: Array, of: Callable[[Array], Array]) -> Array:
-    """The mean of each sample's differences, after `of`. A part of the samples at a time: answers may fill 256 MiB."""
+    """The mean of each sample's differences, after `of`."""
     import numpy as np
 
     flat, found = outputs.reshape(len(outputs), -1), np.empty(len(outputs))
-    step = max(1, AT_ONCE // max(1, flat.shape[1]))
-    for at in range(0, len(flat), step):
-        part = slice(at, at + step)
+    for part in parts(*flat.shape):
         found[part] = of(errors(flat[part], labels[part])).mean(axis=1)
     return found
