@@ -1,11 +1,12 @@
 """Edgewright's upload, to be measured in a separate process: `python upload.py FLEET FILE`.
 
-Sends one file to every board of a fleet, and prints the seconds of each board's session and of its `put` as JSON.
+Sends one file to every board of a fleet, and prints the seconds of each board's session and of its `put` as JSON. Ends as the program does.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -45,6 +46,7 @@ def main() -> None:
 
     results = FanOut(upload, failed, parallel=given.parallel).run(list(fleet.boards.values()))
     json.dump(results, sys.stdout)
+    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edgewright.nouns.facts import Facts
-from edgewright_agent.board import facts, hardware, system
+from edgewright_agent.board import facts, hardware, identity, system
 from edgewright_agent.protocol import AgentError
 
 PI4 = """processor\t: 0
@@ -143,10 +143,10 @@ def test_accelerators(nodes, render, usb, names):
 
 
 def test_serial():
-    assert facts.serial("10000000a1b2c3d4", "whatever") == "10000000a1b2c3d4"
-    one, other = facts.serial(None, "0" * 32), facts.serial("", "1" * 32)
+    assert identity.serial("10000000a1b2c3d4", "whatever") == "10000000a1b2c3d4"
+    one, other = identity.serial(None, "0" * 32), identity.serial("", "1" * 32)
     assert one != other and one.startswith("machine-") and "0" * 32 not in one
-    assert facts.serial(None, None) == ""
+    assert identity.serial(None, None) == ""
 
 
 @pytest.mark.parametrize(
@@ -277,5 +277,5 @@ def test_substituted_facts(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"cpus": 3}'])
 def test_odd_substitutes(text, tmp_path):
     (tmp_path / "facts.json").write_text(text)
-    found = facts.substitute({"cpus": 4}, str(tmp_path))
+    found = identity.substitute({"cpus": 4}, str(tmp_path))
     assert found == {"cpus": 3, "simulated": ["cpus"]} if "3" in text else {"cpus": 4, "simulated": []}

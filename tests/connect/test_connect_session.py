@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -19,7 +20,8 @@ from edgewright.config import trust as trust_file
 from edgewright.connect import transfer
 from edgewright.connect.agent import package as agent_package
 from edgewright.connect.session import Limits, connect, open_session, start_session
-from edgewright.connect.ssh.channel import Life, Watch
+from edgewright.connect.ssh import watch as watching
+from edgewright.connect.ssh.watch import Life, Watch
 from edgewright.errors import Aborted, BoardError, ProtocolError, TrustError, Unreachable
 from edgewright.nouns.board import Pin, TrustFile
 from edgewright.wire import commands
@@ -334,6 +336,44 @@ def test_a_watch_cuts_at_the_deadline_whatever_is_said():
     with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:
         assert cut.wait(60) and watch.late and not watch.cut
     assert time.monotonic() >= deadline
+
+
+def test_one_thread_watches_many_links_and_ends_when_there_are_none(monkeypatch):
+    monkeypatch.setattr(watching, "IDLE_S", 0.2)
+    monkeypatch.setattr(watching, "_WATCHER", watching.Watcher())
+    cuts = [threading.Event() for _ in range(5)]
+
+    def watchers():
+        return [one for one in threading.enumerate() if one.name == "edgewright-watch"]
+
+    before, until = len(watchers()), time.monotonic() + 3600
+    stuck = threading.Event()
+    closes = [lambda: stuck.wait(60), *(cut.set for cut in cuts)]  # the first one's closing hangs
+    with contextlib.ExitStack() as stack:
+        watches = [
+            stack.enter_context(Watch(lambda: Life(0, 0), close, 0.2 + number / 10, until))
+            for number, close in enumerate(closes)
+        ]
+        assert len(watchers()) == before + 1
+        assert all(cut.wait(30) for cut in cuts) and all(one.cut and not one.late for one in watches)
+        stuck.set()
+    done = time.monotonic() + 30
+    while len(watchers()) > before and time.monotonic() < done:
+        time.sleep(0.05)
+    assert len(watchers()) == before
+    with Watch(lambda: Life(0, 0), cuts[0].clear, 0.2, until) as again:  # a new thread begins
+        while cuts[0].is_set() and time.monotonic() < done + 30:
+            time.sleep(0.05)
+        assert again.cut
+
+
+def test_a_link_that_moves_is_not_cut(monkeypatch):
+    monkeypatch.setattr(watching, "_WATCHER", watching.Watcher())
+    cut = threading.Event()
+    with Watch(lambda: Life(0, 0), cut.set, 0.3, time.monotonic() + 3600) as watch:
+        for _ in range(20):
+            watch.packets += 1
+            assert not cut.wait(0.05)
 
 
 def test_killed_agent_is_unreachable(board, fleet, sshd):

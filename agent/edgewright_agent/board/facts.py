@@ -1,28 +1,14 @@
 """Reads the facts of this board. An unknown fact is empty; nothing here raises."""
 
-import hashlib
 import os
 import sys
 
 from edgewright_agent import shapes
-from edgewright_agent.board import hardware, sensors, system
+from edgewright_agent.board import hardware, identity, sensors, system
 from edgewright_agent.board.sensors import read_text, system_paths, system_text
-from edgewright_agent.protocol import loads
 from edgewright_agent.storage import root as roots
 
 GPU_NODES = "/dev/nvhost*gpu*", "/dev/nvgpu*", "/dev/nvidia[0-9]*"
-SUBSTITUTES = "facts.json"  # in the root folder: facts that an administrator overrides
-SUBSTITUTABLE = {
-    "model": str,
-    "arch": str,
-    "serial": str,
-    "memory_mb": int,
-    "cpus": int,
-    "cpu": str,
-    "accelerators": list,
-    "sensors": list,
-    "distribution": str,
-}
 
 
 def read(
@@ -39,7 +25,7 @@ def read(
         dict as `edgewright.nouns.facts.Facts`, without `guard`.
     """
     told = hardware.said()
-    facts = dict(identity(root), **_machine(told))
+    facts = dict(identity.read(root), **_machine(told))
     facts.update(_memory(), **_disk(root))
     facts.update(
         python=hardware.python_facts(told),
@@ -57,13 +43,7 @@ def read(
         root_problem=roots.problem(root),
         board_id=roots.read_text(os.path.join(root, "board_id")).strip(),
     )
-    return substitute(facts, root)
-
-
-def identity(root: "str") -> "shapes.Result":
-    """The one fact that every session needs, without the programs that others are asked from."""
-    own = serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id"))
-    return substitute({"serial": own}, root)
+    return identity.substitute(facts, root)
 
 
 def _machine(told: "shapes.Told") -> "shapes.Result":
@@ -106,37 +86,3 @@ def _accelerators() -> "list[str]":
     nodes = [path for name in GPU_NODES for path in system_paths(name)]
     vendors = [read_text(path) for path in system_paths("/sys/bus/usb/devices/*/idVendor")]
     return hardware.accelerators(nodes, system_paths("/dev/dri/renderD*"), vendors)
-
-
-def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
-    """The hardware's serial number, else a hash of the machine id, which must stay confidential."""
-    if hardware_serial or not machine_id:
-        return hardware_serial or ""
-    return "machine-" + hashlib.sha256(b"edgewright " + machine_id.encode("utf-8")).hexdigest()[:24]
-
-
-def substitute(facts: "shapes.Result", root: "str") -> "shapes.Result":
-    """Replace facts by an administrator's substitutes and list them in `simulated`. Facts that select wheels stay.
-
-    Args:
-        root: the folder with their file. Unknown keys and values of the wrong type are ignored.
-    """
-    try:
-        found = loads(roots.read_text(os.path.join(root, SUBSTITUTES)))
-    except ValueError:
-        found = None
-    found = found if isinstance(found, dict) else {}
-    taken = {key: value for key, value in found.items() if fits(key, value)}
-    told = found.get("simulated")  # facts that were read from files that simulate hardware
-    named = [name for name in told if name in SUBSTITUTABLE] if isinstance(told, list) else []
-    merged = dict(facts)
-    merged.update(taken, simulated=sorted(set(taken).union(named)))
-    return merged
-
-
-def fits(key: "str", value: "object") -> "bool":
-    """Whether a fact may be substituted by this value."""
-    kind = SUBSTITUTABLE.get(key)
-    if kind is None or not isinstance(value, kind) or isinstance(value, bool):
-        return False
-    return not isinstance(value, list) or all(isinstance(item, str) for item in value)

@@ -4,9 +4,7 @@ import contextlib
 import time
 
 from edgewright_agent import __version__, clock, shapes
-from edgewright_agent.board import facts
 from edgewright_agent.boot import boot_guard
-from edgewright_agent.checks import bench, verify
 from edgewright_agent.installed import prepared_files, releases
 from edgewright_agent.lifecycle import recovery, repair, status
 from edgewright_agent.lifecycle.trial import Trials
@@ -45,6 +43,8 @@ class Commands(object):
         return {}
 
     def facts(self) -> "shapes.Result":
+        from edgewright_agent.board import facts  # each session compiles its imports: a board is slow
+
         found = facts.read(self.agent.files.root, self.agent.runtimes.listing(), self.agent.runtime_names)
         return dict(found, guard=boot_guard.kind(self.agent))
 
@@ -142,6 +142,8 @@ class Commands(object):
         accelerator: "str | None",
         lenient: "bool" = False,
     ) -> "shapes.Verdict":
+        from edgewright_agent.checks import verify  # as `facts`
+
         with self.store.locked() as state:
             lease.require(state, txn, model)
             self.store.save(state)
@@ -202,6 +204,8 @@ class Commands(object):
         threads: "int | None",
         accelerator: "str | None",
     ) -> "shapes.Result":
+        from edgewright_agent.checks import verify  # as `facts`
+
         path = self.agent.incoming.find(evaluation)
         job = self.runnable(model, release, threads, accelerator)
         self.keep_set(model, evaluation)
@@ -223,6 +227,8 @@ class Commands(object):
         threads: "int | None",
         accelerator: "str | None",
     ) -> "shapes.Result":
+        from edgewright_agent.checks import bench  # as `facts`
+
         jobs = [self.runnable(model, release, threads, accelerator) for release in releases]
         with self.quiet(model, releases[0]):
             return bench.run(jobs, protocol, self.agent.files, self.say)
@@ -266,6 +272,8 @@ class Commands(object):
         threads: "int | None",
         accelerator: "str | None",
     ) -> "shapes.Result":
+        from edgewright_agent.checks import verify  # as `facts`
+
         release = release or states.known_model(self.known(), model)["current"]
         if not release:
             raise AgentError(Code.NOT_FOUND, "no current release: %s" % model)

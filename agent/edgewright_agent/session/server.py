@@ -9,7 +9,7 @@ import time
 import traceback
 
 from edgewright_agent import shapes
-from edgewright_agent.board import facts
+from edgewright_agent.board import identity
 from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.processes import spawn
 from edgewright_agent.protocol import (
@@ -276,6 +276,7 @@ def greet(
     with agent.files.confined("/agent"):
         agent.keep(data)
     recovered = Commands(agent, lambda _: None).recover()
+    own = identity.read(path)
     greeting: "shapes.Result" = {
         "edgewright": VERSION,
         "nonce": hello.get("nonce"),
@@ -284,7 +285,8 @@ def greet(
         "python": sys.version.split()[0],
         "root": path,
         "board_id": board_id,
-        "serial": facts.identity(path)["serial"],
+        "serial": own["serial"],
+        "simulated": own["simulated"],
         "recovered": recovered,
         "runners": agent.runners.listing(),
         "forced": agent.runners.forced,

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import stat
-import uuid
 
 from edgewright_agent import shapes
 from edgewright_agent.protocol import MAX_LINE, AgentError, Code
@@ -188,7 +187,7 @@ def furnish(files: "shapes.SessionFiles") -> "str":
         file = files.open_lock("lock")
         try:
             take(file)  # two first sessions at once must not greet with two ids
-            known = board_id(files) or uuid.uuid4().hex
+            known = board_id(files) or os.urandom(16).hex()
             files.write("board_id", known.encode("ascii") + b"\n")
         finally:
             os.close(file)

@@ -46,7 +46,7 @@ def on_boards(
         with open_session(board, fleet, ask_password=ask, progress=report, limits=limits) as session:
             fan_out.watched(ProgressEvent(stage=stage, board=board.name))
             value = work(board, session, fan_out.watched)
-            return Answer(board, value, None, session.facts().simulated, session.greeting.board_id)
+            return Answer(board, value, None, session.simulated(), session.greeting.board_id)
 
     def failed(board: Board, error: EdgewrightError) -> Answer[T]:
         return Answer(board, None, error)

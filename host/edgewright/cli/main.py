@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import sys
 import threading
@@ -115,7 +116,7 @@ def common(
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Entry point of the `edgewright` program; always ends with SystemExit."""
+    """Runs a command line to its end, which is always SystemExit."""
     argv = sys.argv[1:] if arguments is None else arguments
     output.guard()
     signals.watch()
@@ -127,6 +128,14 @@ def run(arguments: list[str] | None = None) -> None:
     if any(thread.name.startswith("board") for thread in threading.enumerate()):
         leave(code)
     sys.exit(code)
+
+
+def program() -> None:
+    """As `run`, for the `edgewright` program. What is left then is not looked through for garbage, which would take longer than to exit."""
+    try:
+        run()
+    finally:
+        gc.freeze()
 
 
 def leave(code: int) -> None:

@@ -207,6 +207,10 @@ class Session:
         """The hardware's serial number; empty if it has none."""
         return self.facts().serial if self.greeting.serial is None else self.greeting.serial
 
+    def simulated(self) -> tuple[str, ...]:
+        """The names of the facts that are substituted, as in `Facts.simulated`."""
+        return self.facts().simulated if self.greeting.simulated is None else self.greeting.simulated
+
     def log_tail(self, lines: int = 40) -> str:
         """The latest lines that the agent wrote to stderr, cleaned."""
         return "\n".join(str(clean(self._channel.log())).splitlines()[-lines:])

@@ -152,7 +152,7 @@ def run_on(
             answer.release,
             answer.runtime,
             answer.accelerator,
-            session.facts().simulated,
+            session.simulated(),
             about=about,
         )
     except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:

@@ -36,7 +36,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
         python: the board's Python version.
         root: absolute path of the root folder.
         board_id: the id of the root folder.
-        serial: the hardware's serial number, as in the facts; None for an older agent.
+        serial, simulated: as in the facts; None for an older agent.
         recovered: the trials that the agent reverted when it started.
         runners: sha256s of the runners on the board; None for an older agent, which carries its own runners.
         forced: an administrator installed the agent and all runners that it uses.
@@ -49,6 +49,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     board_id: str = ""
     serial: str | None = None
+    simulated: tuple[str, ...] | None = None
     recovered: tuple[Recovered, ...] = ()
     runners: tuple[str, ...] | None = None
     forced: bool = False

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from edgewright.connect.ssh.watch import Life, Watch
 from edgewright.errors import Unreachable
-from edgewright.wire.transport import LEAST_TAKEN, Ended, Log
-
-LOOKS = 30  # checks within the time that a link may be silent
+from edgewright.wire.transport import Ended, Log
 
 
 class SshChannel:
@@ -107,61 +105,3 @@ class SshChannel:
     def close(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._channel.close()
-
-
-class Life(NamedTuple):
-    """What distinguishes a slow link from a dead one: the bytes that the other end received, and the bytes that it sent."""
-
-    taken: int
-    said: int
-
-    def since(self, before: Life) -> bool:
-        """Whether the other end showed signs of life since `before`."""
-        return self.taken - before.taken >= LEAST_TAKEN or self.said > before.said
-
-
-class Watch:
-    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past all of its timeouts.
-
-    Args:
-        life: returns the link's current signs of life.
-        close: closes the link.
-        timeout_s: longest time, s, without an outgoing packet and without a sign of life.
-        deadline: `time.monotonic()` at which the link is cut in any case.
-
-    Attributes:
-        packets: number of packets sent.
-        cut: the link was cut after `timeout_s`.
-        late: the link was cut at the deadline.
-    """
-
-    def __init__(
-        self, life: Callable[[], Life], close: Callable[[], None], timeout_s: float, deadline: float
-    ) -> None:
-        self.timeout_s = timeout_s
-        self.packets, self.cut, self.late = 0, False, False
-        self._deadline = deadline
-        self._life, self._close = life, close
-        self._done = threading.Event()
-
-    def __enter__(self) -> Watch:
-        threading.Thread(target=self._run, name="edgewright-watch", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-    def _run(self) -> None:
-        packets, seen, since = -1, self._life(), time.monotonic()
-        while not self._done.wait(self.timeout_s / LOOKS):
-            life = self._life()
-            if time.monotonic() >= self._deadline:
-                self.late = True
-                self._close()
-                return
-            if self.packets != packets or life.since(seen):
-                packets, seen, since = self.packets, life, time.monotonic()
-            elif time.monotonic() - since >= self.timeout_s:
-                self.cut = True
-                self._close()
-                return

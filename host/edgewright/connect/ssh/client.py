@@ -6,9 +6,11 @@ It checks the host key against the pins before it sends anything else; only the 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from edgewright.wire.transport import AskPassword
 UNSENT = 128 * 1024  # bytes in this machine's send buffer: on a slow link, more would hide the real progress
 ACKNOWLEDGED_AT = 120  # offset of `tcpi_bytes_acked` in Linux's `struct tcp_info`
 FIRST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_IMPORTING = threading.Lock()
 LAST_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
@@ -102,10 +105,24 @@ def requested(endpoint: Endpoint, pinned: tuple[str, ...]) -> tuple[str, ...]:
     return types
 
 
+@functools.cache
+def library() -> Any:
+    """paramiko, without Invoke: only its reader of configurations, which is not used here, wants that, and it takes longer to import
+    than all the rest.
+    """
+    with _IMPORTING:
+        absent = sys.modules.setdefault("invoke", None) is None  # type: ignore[arg-type]
+        try:
+            import paramiko
+        finally:
+            if absent:
+                del sys.modules["invoke"]
+    return paramiko
+
+
 def negotiate(endpoint: Endpoint, types: tuple[str, ...], opened: list[Any]) -> Any:
     """A paramiko Transport after its key exchange, before the login; retried while the server is too busy."""
-    import paramiko
-
+    paramiko = library()
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # otherwise its errors go to stderr
     for attempt in range(limits.ATTEMPTS):
         try:
@@ -197,6 +214,13 @@ def tunnel(endpoint: Endpoint, jump: Any) -> Any:
             f"the jump host cannot reach {endpoint.label} ({endpoint.host}): {error.text}",
             hint="check its port",
         ) from error
+
+
+def acknowledge_at_once(link: Any) -> None:
+    """Acknowledges what comes next without the delay of 40 ms, which a server's second short message waits for."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def acknowledged(link: Any) -> int:
@@ -299,7 +323,9 @@ class SshTransport:
         alarm.start()
         try:
             with mapped(self._endpoint):
+                acknowledge_at_once(self.transports[0].sock)
                 channel = last.open_session(window_size=WINDOW.most, timeout=limits.STEP_SECONDS)
+                acknowledge_at_once(self.transports[0].sock)
                 channel.exec_command(command)
         finally:
             alarm.cancel()
