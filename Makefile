@@ -43,10 +43,14 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
+# A round of random kills mostly waits, so five parts of them at once.
+KILLS := tests/reliability/test_reliability_kills.py
+
 # Runs all fault tests, including slow ones, and writes the page that counts them.
 reliability: $(READY)
 	rm -f .pytest_cache/faults.jsonl
-	EDGEWRIGHT_KILLS=$${EDGEWRIGHT_KILLS:-500} $(BIN)/python -m pytest -n 4 --dist worksteal tests/reliability tests/faults $(PYTEST)
+	EDGEWRIGHT_KILLS=$${EDGEWRIGHT_KILLS:-500} $(BIN)/python -m pytest -n 5 --dist load $(KILLS) $(PYTEST)
+	$(tests) tests/reliability tests/faults --ignore $(KILLS) $(PYTEST)
 	$(BIN)/python tests/reliability/report.py
 
 bench: $(READY)

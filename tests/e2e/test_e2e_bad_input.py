@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import msgspec
 import pytest
 from command_line import result_of
 
+from edgewright.connect.exchange import Exchange
 from edgewright.connect.session import Session
+from edgewright.wire.request import Request
 
 Run = Callable[..., Any]
 
@@ -199,6 +201,21 @@ def test_a_full_disk_refuses_a_new_release_and_not_the_one_that_is_there(
         refused = deployed("retrained.onnx", *dry).outcome
         assert (refused["outcome"], refused["code"], refused["message"]) == ("failed", "disk-full", said)
         assert "`edgewright fleet prune e-2`" in refused["hint"]
+
+
+def test_an_unchanged_deployment_asks_the_board_twice(
+    deployed: Run, unharmed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them takes a round trip, which is long over a slow link."""
+    asked, run_all = list[list[str]](), Exchange.run
+
+    def count(self: Exchange, requests: Sequence[Request[Any]], *rest: Any) -> list[Any]:
+        asked.append([one.command.do for one in requests])
+        return run_all(self, requests, *rest)
+
+    monkeypatch.setattr(Exchange, "run", count)
+    assert deployed("good.onnx").outcome["outcome"] == "unchanged"
+    assert asked == [["facts", "status"], ["begin", "verify", "end"]]
 
 
 def test_synthetic_calibration_is_refused_unless_allowed(

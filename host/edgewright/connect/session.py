@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from edgewright import targets
 from edgewright.connect import runners, transfer, trust
@@ -23,7 +23,7 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.progress import Progress, ProgressEvent, silent
 from edgewright.wire import caps, commands
-from edgewright.wire.answers import Event, Result
+from edgewright.wire.answers import Event, Result, Status
 from edgewright.wire.commands import Command
 from edgewright.wire.request import Raw, Request
 from edgewright.wire.stream import Stream
@@ -166,6 +166,16 @@ class Session:
                 raise
         return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
 
+    def call_all(self, several: Sequence[Command[Any]]) -> list[Any]:
+        """As `call`, for commands whose answers do not decide about the next: in one round trip."""
+        requests = [Request(command) for command in several]
+        try:
+            return self.exchange_all(requests)
+        except BoardError as error:
+            if error.code != Code.RUNNER_MISSING or not runners.supply(self):
+                raise
+        return self.exchange_all(requests)
+
     def put(self, source: Path | bytes, *, label: str = "") -> str:
         """Uploads the bytes that the board lacks; returns the hex sha256 of all.
 
@@ -202,6 +212,19 @@ class Session:
         if self._facts is None or fresh:
             self._facts = targets.recognised(self.call(commands.Facts(), timeout_s=self._limits.facts_s))
         return self._facts
+
+    def status(self) -> Status:
+        """What is on the board. Brings the facts along if they are not known yet: both take one round trip.
+
+        Raises:
+            BoardError: the agent refused one of them.
+        """
+        if self._facts is not None:
+            return self.call(commands.Status())
+        both: list[Request[Any]] = [Request(commands.Facts()), Request(commands.Status())]
+        facts, status = self.exchange_all(both, timeout_s=self._limits.facts_s + commands.Status.limit_s)
+        self._facts = targets.recognised(facts)
+        return cast(Status, status)
 
     def serial(self) -> str:
         """The hardware's serial number; empty if it has none."""

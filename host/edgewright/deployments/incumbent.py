@@ -15,7 +15,7 @@ from edgewright.nouns.interface import Interface, interface_of
 from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History
 from edgewright.wire import commands
-from edgewright.wire.answers import StatusModel
+from edgewright.wire.answers import Status, StatusModel
 
 
 class Incumbent(NamedTuple):
@@ -34,16 +34,19 @@ class Incumbent(NamedTuple):
     known: StatusModel | None = None
 
 
-def incumbent_of(session: Session, model: str, txn: str | None = None) -> Incumbent:
+def incumbent_of(
+    session: Session, model: str, txn: str | None = None, status: Status | None = None
+) -> Incumbent:
     """The release that the application on the board uses now.
 
     Args:
         txn: a deployment's transaction; refuses a trial of any other one.
+        status: the board's answer, if it has been asked.
 
     Raises:
         BoardError: `busy`, or the board's state cannot be used.
     """
-    found = versions.models(session).get(model)
+    found = versions.models(session, status).get(model)
     if txn is not None:
         check_trial(session.board.name, model, found, txn)
     if found is None or not found.current:

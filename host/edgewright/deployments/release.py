@@ -28,6 +28,7 @@ from edgewright.nouns.outcome import Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, ProgressEvent
 from edgewright.wire import commands
+from edgewright.wire.answers import Verdict
 from edgewright.wire.commands import RunOptions
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ class BoardRelease:
             GateRefused: its outputs are wrong.
         """
         try:
-            self.verify()
+            self.judge(self.transaction.alone(self.verification(lenient=False)))
         except BoardError as error:
             if error.code != Code.RELEASE_DAMAGED:
                 raise
@@ -186,15 +187,21 @@ class BoardRelease:
         If an evaluation set decides next (`lenient`), outputs that are less exact than their precision allows are only noted. If one
         decided when the release was accepted, the board knows that.
         """
-        manifest = self.artifact.manifest
+        self.judge(self.session.call(self.verification(lenient)))
+
+    def verification(self, lenient: bool) -> commands.Verify:
+        """The command of the golden check."""
+        manifest, how = self.artifact.manifest, self.options()
         self.step("verify", f"{manifest.goldens.count} goldens")
-        how = self.options()
         # agents without verdicts do not know `lenient` either; a release without a verdict has a tolerance instead
-        command = commands.Verify(
+        return commands.Verify(
             model=self.order.model, release=self.release, txn=self.transaction.txn, threads=how.threads,
             accelerator=how.accelerator, lenient=lenient and manifest.schema > 1,
         )  # fmt: skip
-        answer = self.session.call(command)
+
+    def judge(self, answer: Verdict) -> None:
+        """Decides about the answers to the golden inputs; raises GateRefused if they are wrong."""
+        manifest = self.artifact.manifest
         self.trace.runtime = answer.runtime
         check = gate.answers(answer, manifest)
         self.trace.checks.append(check)

@@ -145,9 +145,10 @@ class BoardTask:
         """Runs the board's checks, then its release; returns the kind of outcome."""
         trace, policy = self.trace, self.order.policy
         self.watched(ProgressEvent(stage="facts", board=self.board.name))
+        status = session.status()
         trace.facts = facts = session.facts()
         preflight.check_board(facts, profile, board=self.board.name)
-        incumbent = incumbent_of(session, self.order.model, self.txn)
+        incumbent = incumbent_of(session, self.order.model, self.txn, status)
         trace.current, trace.release = incumbent.release, self.entry.release
         shipment = self.still_wanted(session, incumbent.release)
         manifest = shipment.artifact.manifest
@@ -175,12 +176,11 @@ class BoardTask:
             trace.steps += [f"send up to {sum(entry.size for entry in manifest.files)} bytes", "install",
                             "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
             return PLANNED
-        with Transaction(
-            session, self.order.model, lambda: self.tools.open(self.board), self.txn
-        ) as transaction:
-            release = BoardRelease(self.order, shipment, profile, transaction, trace, self.watched)
-            if trace.current == trace.release:
-                return release.confirm()
+        transaction = Transaction(session, self.order.model, lambda: self.tools.open(self.board), self.txn)
+        release = BoardRelease(self.order, shipment, profile, transaction, trace, self.watched)
+        if trace.current == trace.release:
+            return release.confirm()
+        with transaction:
             evaluation = self.plan.model.evaluation
             turn = self.tools.turns.of(self.board)
             return release.run(choice.ref, evaluation.name if evaluation else "", turn)

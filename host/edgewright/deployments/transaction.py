@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from edgewright.connect.session import Session
 from edgewright.deployments.board_record import Trace
@@ -18,6 +18,7 @@ from edgewright.wire.answers import OnTrial, RolledBack
 from edgewright.wire.commands import Command
 
 A = TypeVar("A", OnTrial, RolledBack)
+T = TypeVar("T")
 LEASE_S = 60  # seconds; the session renews the lease, which expires this long after a board is cut off
 
 
@@ -42,15 +43,28 @@ class Transaction:
         self._reopen = reopen
 
     def __enter__(self) -> Transaction:
-        host = platform.node() or "unknown"
-        self.session.call(commands.Begin(model=self.model, txn=self.txn, host=host, ttl_s=LEASE_S))
+        self.session.call(self._begin)
         return self
+
+    @property
+    def _begin(self) -> commands.Begin:
+        host = platform.node() or "unknown"
+        return commands.Begin(model=self.model, txn=self.txn, host=host, ttl_s=LEASE_S)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(EdgewrightError):
             self.session.call(commands.End(txn=self.txn))
+
+    def alone(self, command: Command[T]) -> T:
+        """Runs the one command that needs the lease, with its beginning and end, in one round trip; the context is not open.
+
+        Raises:
+            BoardError: the board has another lease, or refused the command.
+        """
+        answers = self.session.call_all([self._begin, command, commands.End(txn=self.txn)])
+        return cast(T, answers[1])
 
     def switch(self, command: Command[A], trace: Trace) -> None:
         """Moves `current` with an `activate` or `rollback`, then commits; if the answer is lost, asks the board again.

@@ -74,13 +74,16 @@ def whole_status(session: Session, *, verify: bool) -> Status:
         return session.call(commands.Status())
 
 
-def models(session: Session) -> dict[str, StatusModel]:
+def models(session: Session, status: Status | None = None) -> dict[str, StatusModel]:
     """The models on a board, as `status` lists them.
+
+    Args:
+        status: the board's answer, if it has been asked.
 
     Raises:
         BoardError: `newer-schema`, `state-lost`: there may be models, but they cannot be known.
     """
-    status = session.call(commands.Status())
+    status = status or session.call(commands.Status())
     if status.problem:
         message, hint = problem(status.problem, session.board.name, another_agent(session))
         raise BoardError(message, hint=hint, code=status.problem)
