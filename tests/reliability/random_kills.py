@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from command_line import command_line
 
 from edgewright.lab.boards import LabBoard
+from edgewright.nouns import policy
 from edgewright_agent.storage import state
 
 MODELS = ("one", "two")
@@ -52,7 +53,9 @@ LATEST = {
 }  # seconds after which a command has mostly ended
 USAGE = 64  # exit codes from here on are a mistake of this file
 INTENT = "intent"  # of a trial that has no watchdog yet, and has not moved `current`
-QUIET_S = 40.0  # within which everything of a round has ended: a trial's deadline, a child's last breath
+# within which everything of a round has ended: the deadline of a rollback's trial with its hooks, a child's last breath
+QUIET_S = policy.DEADLINE_S + 20
+LEASE_S = 20.0  # within which the lease of a host that was killed has run out; it is 6 s here
 KEPT_BYTES = (
     16 * 2**20
 )  # a root folder after a `prune`, but for its runtimes: two models, some small releases, the reserve, the log
@@ -323,6 +326,7 @@ class Arena:
         """After the last round: no lease, and a disk without leftovers."""
         last = Round("prune", "", "", "", "nobody", "", 0)
         for name, board in self.boards.items():
+            self._hold(self._free(name), last, f"{name} has a lease that nobody holds")
             pruned = command_line("fleet", "prune", name, "--keep", 2, "--json")
             self._hold(pruned.code == 0, last, pruned.out)
             runtimes = board.root / "runtimes"
@@ -336,6 +340,16 @@ class Arena:
             for folder in ("incoming", "trash"):
                 left = [str(one) for one in (board.root / folder).glob("*")]
                 self._hold(not left, last, f"{name} keeps {left}")
+
+    def _free(self, name: str) -> bool:
+        """Whether a board is without a lease, once the last one has had its time: with one, `prune` keeps what it may need."""
+        until = time.monotonic() + LEASE_S
+        while time.monotonic() < until:
+            (row,) = command_line("status", name, "--json").json["boards"]
+            if row["result"] and not row["result"]["lease"]:
+                return True
+            time.sleep(0.5)
+        return False
 
     def _hold(self, fine: bool, turn: Round, words: str) -> None:
         if not fine:
