@@ -307,6 +307,25 @@ def test_a_good_python_is_started_once(login, fleet, monkeypatch):
 # What a person sees
 
 
+def written(board):
+    """The fleet file of a board."""
+    return (
+        f'schema = 1\nname = "test"\n[boards.pi]\naddress = "127.0.0.1"\nport = {board.port}\n'
+        f'user = "{board.user}"\nroot = "{board.root}"\n'
+    )
+
+
+def test_doctor_advises_a_board_whose_first_python_is_broken(login, fleet, broken, monkeypatch, capsys):
+    from edgewright.cli.main import main
+
+    monkeypatch.setattr(bootstrap, "PYTHONS", ("python3", sys.executable))
+    fleet.path.write_text(written(login("sh", python=None, path=broken("#!/bin/sh\nexit 7\n"))))
+    assert main(["doctor", "pi", "--fleet", str(fleet.path)]) == Exit.OK
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"python3 ends with exit code 7: each session tries that before {sys.executable}" in shown
+    assert f'set `python = "{sys.executable}"` for pi in the fleet file, or repair it' in shown
+
+
 @pytest.mark.parametrize(
     ("shell", "text"), [("fish", "read x"), ("tcsh", "exec sh"), ("bash", "echo bye; exit 3")]
 )
@@ -314,10 +333,7 @@ def test_doctor_names_the_start_up_file(login, fleet, shell, text, capsys):
     from edgewright.cli.main import main
 
     board = login(shell, text)
-    fleet.path.write_text(
-        f'schema = 1\nname = "test"\n[boards.pi]\naddress = "127.0.0.1"\nport = {board.port}\n'
-        f'user = "{board.user}"\nroot = "{board.root}"\npython = "{board.python}"\n'
-    )
+    fleet.path.write_text(written(board) + f'python = "{board.python}"\n')
     assert main(["doctor", "pi", "--fleet", str(fleet.path)]) == Exit.SOME_FAILED
     shown = capsys.readouterr()
     print(shown.out + shown.err)

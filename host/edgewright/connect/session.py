@@ -12,9 +12,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 from edgewright import targets
 from edgewright.connect import runners, transfer, trust
 from edgewright.connect.agent import package
-from edgewright.connect.agent.handshake import Greeting
 from edgewright.connect.agent.sanitize import clean
-from edgewright.connect.agent.start import Start, start
+from edgewright.connect.agent.start import Start, Started, start
 from edgewright.connect.exchange import Exchange, OnEvent
 from edgewright.connect.transports import linked, transport_of
 from edgewright.errors import Aborted, BoardError, Code, EdgewrightError, TooLate, Unreachable
@@ -26,8 +25,7 @@ from edgewright.wire import caps, commands
 from edgewright.wire.answers import Event, Result, Status
 from edgewright.wire.commands import Command
 from edgewright.wire.request import Raw, Request
-from edgewright.wire.stream import Stream
-from edgewright.wire.transport import AskPassword, Channel, Ended, Transport
+from edgewright.wire.transport import AskPassword, Ended, Transport
 from edgewright_agent import protocol
 
 A = TypeVar("A")
@@ -95,15 +93,14 @@ def start_session(
     """Starts the agent over a transport; the session closes the transport when it ends."""
     limits = limits or Limits()
     wanted = Start(board, package.package(), limits.silence_s, limits.greeting_s, limits.ping_s)
-    started = start(transport, wanted)
-    return Session(board, transport, *started, progress, limits)
+    return Session(board, transport, start(transport, wanted), progress, limits)
 
 
 class Session:
     """Runs commands on one agent. One thread uses it; another one pings while it is idle.
 
     `sent_bytes` counts the bytes of uploaded files. `runners` holds the sha256s of the runners on the board; None if the
-    board's agent carries its own.
+    board's agent carries its own. `python` and `failures` are those of `Started`.
 
     After an error from the agent, the session can still be used. Any other error ends it, as the stream's state is unknown.
     """
@@ -112,20 +109,20 @@ class Session:
         self,
         board: Board,
         transport: Transport,
-        channel: Channel,
-        stream: Stream,
-        greeting: Greeting,
+        started: Started,
         progress: Progress,
         limits: Limits,
     ) -> None:
+        channel, greeting = started.channel, started.greeting
         self.board = board
         self.greeting = greeting
+        self.python, self.failures = started.python, started.failures
         self.progress = progress
         self.sent_bytes = 0
         own = greeting.runners is None or greeting.forced
         self.runners = None if own else set(greeting.runners or ())
         self._transport, self._channel, self._limits = transport, channel, limits
-        self._exchange = Exchange(channel, stream, greeting, board.name, limits.silence_s)
+        self._exchange = Exchange(channel, started.stream, greeting, board.name, limits.silence_s)
         self._lock = threading.Lock()
         self._owner = 0
         self._spoke = time.monotonic()

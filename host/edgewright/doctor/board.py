@@ -50,6 +50,15 @@ def guarded(session: Session, install: bool) -> list[Finding]:
                     hint="run `python3 <root>/agent/<sha256>.pyz guard --root <root>` at boot yourself")]  # fmt: skip
 
 
+def broken_pythons(session: Session) -> list[Finding]:
+    """A finding if the board's first Python does not work: each session starts it in vain."""
+    if not session.failures:
+        return []
+    tried = "; ".join(map(str, session.failures))
+    return [Finding(level=ADVICE, message=f"{tried}: each session tries that before {session.python}",
+                    hint=f"set `python = \"{session.python}\"` for {session.board.name} in the fleet file, or repair it")]  # fmt: skip
+
+
 def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagnosis:
     """Checks a board's facts as a deployment would, and looks for conditions that make its measurements unreliable.
 

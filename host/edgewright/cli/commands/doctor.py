@@ -35,7 +35,7 @@ def doctor(
     from edgewright.cli.results.doctor import DoctorResult
     from edgewright.cli.views.doctor import show
     from edgewright.connect.session import Session
-    from edgewright.doctor.board import diagnose, guarded
+    from edgewright.doctor.board import broken_pythons, diagnose, guarded
     from edgewright.errors import UsageError
     from edgewright.nouns.board import Board
 
@@ -51,7 +51,8 @@ def doctor(
 
     def work(board: Board, session: Session, progress: object) -> Diagnosis:
         change = guarded(session, install_guard) if install_guard or remove_guard else []
-        return diagnose(board, session.facts(fresh=bool(install_guard or remove_guard)), change)
+        known = [*change, *broken_pythons(session)]
+        return diagnose(board, session.facts(fresh=bool(install_guard or remove_guard)), known)
 
     boards = Boards(fleet, selector, parallel=parallel)
     answers = boards.each("facts", work, None if as_json else show)

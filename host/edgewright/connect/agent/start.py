@@ -10,7 +10,7 @@ from edgewright.connect.agent import bootstrap, start_errors
 from edgewright.connect.agent.handshake import Answers, Greeting, as_greeting, hello
 from edgewright.connect.agent.login_check import Login, LoginCheck
 from edgewright.connect.agent.package import AgentPackage
-from edgewright.connect.agent.start_errors import Ending
+from edgewright.connect.agent.start_errors import Ending, Failure
 from edgewright.errors import EdgewrightError, Unreachable
 from edgewright.nouns.board import Board
 from edgewright.wire.stream import Stream
@@ -40,11 +40,18 @@ class Start(NamedTuple):
 
 
 class Started(NamedTuple):
-    """An agent that has greeted."""
+    """An agent that has greeted.
+
+    Attributes:
+        python: path of the Python that runs it; empty if the start script did not choose it.
+        failures: the Pythons that do not work, which were tried before it.
+    """
 
     channel: Channel
     stream: Stream
     greeting: Greeting
+    python: str = ""
+    failures: tuple[Failure, ...] = ()
 
 
 def start(transport: Transport, wanted: Start) -> Started:
@@ -103,7 +110,9 @@ class Attempt:
         Raises:
             Ended: the command ended before it answered; `ending` has the details.
         """
-        return Started(self.channel, self._stream, as_greeting(self._answer(), self._wanted.board.name))
+        greeting = as_greeting(self._answer(), self._wanted.board.name)
+        found = self._answers
+        return Started(self.channel, self._stream, greeting, found.python, tuple(found.failures))
 
     def ending(self, within_s: float = 0) -> Ending:
         """What is known about a command that ends within some seconds, or about one that still runs (0)."""
