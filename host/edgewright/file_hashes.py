@@ -28,26 +28,32 @@ class FileHashes:
         self._lock = threading.Lock()
         self._known: dict[Key, Future[str]] = {}
 
-    def of(self, file: BufferedReader) -> tuple[str, int]:
-        """Hex sha256 and size of an open regular file."""
+    def of(self, file: BufferedReader, *, again: bool = False) -> tuple[str, int]:
+        """Hex sha256 and size of an open regular file.
+
+        Args:
+            again: compute it in any case, and remember it.
+        """
         about = os.fstat(file.fileno())
         key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         if time.time_ns() - about.st_ctime_ns < SETTLED_NS:
             return hashed(file), about.st_size
         with self._lock:
-            found = self._known.get(key)
+            found = None if again else self._known.get(key)
             if found is None:
                 mine = self._known[key] = Future()
                 while len(self._known) > MOST:
                     del self._known[next(iter(self._known))]
         if found is not None:
-            return found.result(), about.st_size
+            return found.result() or hashed(file), about.st_size
         try:
             mine.set_result(hashed(file))
-        except BaseException as error:
+        except BaseException:
             with self._lock:
                 self._known.pop(key, None)
-            mine.set_exception(error)
+            mine.set_result(
+                ""
+            )  # the error, or the user's stop, is this thread's alone: the others compute it themselves
             raise
         return mine.result(), about.st_size
 

@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from edgewright.nouns.board import Pin, TrustFile
 from edgewright.wire import commands
 from edgewright.wire.answers import Nothing
 from edgewright.wire.request import Request
+from edgewright.wire.transport import Ended
 
 SSH_CLIENTS = ("paramiko", "openssh")  # every test of a login runs with both
 
@@ -338,37 +340,65 @@ def test_a_watch_cuts_at_the_deadline_whatever_is_said():
     assert time.monotonic() >= deadline
 
 
-def test_one_thread_watches_many_links_and_ends_when_there_are_none(monkeypatch):
-    monkeypatch.setattr(watching, "IDLE_S", 0.2)
+def watched(monkeypatch, idle_s=0.2):
+    """A watcher of this test alone."""
+    monkeypatch.setattr(watching, "IDLE_S", idle_s)
     monkeypatch.setattr(watching, "_WATCHER", watching.Watcher())
-    cuts = [threading.Event() for _ in range(5)]
+    return watching._WATCHER
 
-    def watchers():
-        return [one for one in threading.enumerate() if one.name == "edgewright-watch"]
 
-    before, until = len(watchers()), time.monotonic() + 3600
-    stuck = threading.Event()
+def until(done, seconds=30):
+    limit = time.monotonic() + seconds
+    while not done() and time.monotonic() < limit:
+        time.sleep(0.02)
+    return done()
+
+
+def test_one_thread_watches_many_links_and_ends_when_there_are_none(monkeypatch):
+    watcher, later = watched(monkeypatch), time.monotonic() + 3600
+    cuts, stuck = [threading.Event() for _ in range(5)], threading.Event()
     closes = [lambda: stuck.wait(60), *(cut.set for cut in cuts)]  # the first one's closing hangs
     with contextlib.ExitStack() as stack:
         watches = [
-            stack.enter_context(Watch(lambda: Life(0, 0), close, 0.2 + number / 10, until))
+            stack.enter_context(Watch(lambda: Life(0, 0), close, 0.2 + number / 10, later))
             for number, close in enumerate(closes)
         ]
-        assert len(watchers()) == before + 1
+        thread = watcher._thread
         assert all(cut.wait(30) for cut in cuts) and all(one.cut and not one.late for one in watches)
+        assert watcher._thread is thread
         stuck.set()
-    done = time.monotonic() + 30
-    while len(watchers()) > before and time.monotonic() < done:
-        time.sleep(0.05)
-    assert len(watchers()) == before
-    with Watch(lambda: Life(0, 0), cuts[0].clear, 0.2, until) as again:  # a new thread begins
-        while cuts[0].is_set() and time.monotonic() < done + 30:
-            time.sleep(0.05)
-        assert again.cut
+    assert until(lambda: watcher._thread is None) and until(lambda: not thread.is_alive())
+    cuts[0].clear()
+    with Watch(lambda: Life(0, 0), cuts[0].set, 0.2, later) as again:  # a new thread begins
+        assert cuts[0].wait(30) and again.cut
+
+
+def test_a_link_that_cannot_be_looked_at_leaves_the_others_watched(monkeypatch):
+    watched(monkeypatch)
+    cut, later = threading.Event(), time.monotonic() + 3600
+
+    def broken():
+        raise OSError("no such link")
+
+    with Watch(broken, cut.set, 0.2, later), Watch(lambda: Life(0, 0), cut.set, 0.5, later) as other:
+        assert cut.wait(30) and other.cut
+
+
+def test_a_fork_watches_its_own_links(monkeypatch):
+    watched(monkeypatch)
+    cut, later = threading.Event(), time.monotonic() + 3600
+    with Watch(lambda: Life(0, 0), cut.set, 60, later):
+        pid = os.fork()
+        if not pid:
+            mine = threading.Event()
+            with Watch(lambda: Life(0, 0), mine.set, 0.2, later):
+                fine = mine.wait(30) and len(watching._WATCHER._open) == 1
+            os._exit(0 if fine else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 and not cut.is_set()
 
 
 def test_a_link_that_moves_is_not_cut(monkeypatch):
-    monkeypatch.setattr(watching, "_WATCHER", watching.Watcher())
+    watched(monkeypatch)
     cut = threading.Event()
     with Watch(lambda: Life(0, 0), cut.set, 0.3, time.monotonic() + 3600) as watch:
         for _ in range(20):
@@ -382,6 +412,35 @@ def test_killed_agent_is_unreachable(board, fleet, sshd):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(Unreachable, match="pi: the link ended during status"):
             session.call(commands.Status())
+
+
+def test_of_several_commands_the_one_that_is_not_answered_is_named(board, fleet, monkeypatch):
+    with open_session(board, fleet) as session:
+        both = [Request(commands.Ping()), Request(commands.Status())]
+        answered = session._exchange._answer
+
+        def cut(number, do, *rest):
+            if do == "status":
+                raise Ended("the link broke")
+            return answered(number, do, *rest)
+
+        monkeypatch.setattr(session._exchange, "_answer", cut)
+        with pytest.raises(Unreachable, match="pi: the link ended during status"):
+            session.exchange_all(both)
+
+
+def test_invoke_is_not_imported_and_stays_usable():
+    program = """
+import sys
+from edgewright.connect.ssh.client import library
+paramiko = library()
+assert not [name for name in sys.modules if name.partition(".")[0] == "invoke"]
+import invoke
+found = paramiko.SSHConfig.from_text("Match exec true\\n User bob").lookup("pi")
+assert found["user"] == "bob", found
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_callback_must_not_use_the_session(board, fleet):

@@ -17,8 +17,10 @@ import msgspec
 import pytest
 from command_line import result_of
 
+from edgewright.config import fleet as fleets
 from edgewright.connect.exchange import Exchange
-from edgewright.connect.session import Session
+from edgewright.connect.session import Session, open_session
+from edgewright.wire import commands
 from edgewright.wire.request import Request
 
 Run = Callable[..., Any]
@@ -216,6 +218,29 @@ def test_an_unchanged_deployment_asks_the_board_twice(
     monkeypatch.setattr(Exchange, "run", count)
     assert deployed("good.onnx").outcome["outcome"] == "unchanged"
     assert asked == [["facts", "status"], ["begin", "verify", "end"]]
+
+
+def test_an_unchanged_deployment_sends_a_runner_that_is_gone(
+    deployed: Run, lab: Path, unharmed: None
+) -> None:
+    runners = lab / "e-2" / "home" / ".edgewright" / "runners"
+    for file in runners.iterdir():
+        file.unlink()
+    assert deployed("good.onnx").outcome["outcome"] == "unchanged"
+    assert list(runners.iterdir())
+
+
+def test_an_unchanged_deployment_waits_for_nobody_and_leaves_the_others_lease(
+    deployed: Run, lab: Path, unharmed: None
+) -> None:
+    fleet = fleets.load(lab.parents[1] / "fleet.toml")
+    with open_session(fleet.boards["e-2"], fleet) as session:
+        session.call(commands.Begin(model="tiny", txn="7" * 32, host="another", ttl_s=60))
+        ran = deployed("good.onnx").outcome
+        assert (ran["outcome"], ran["code"]) == ("failed", "busy")
+        lease = session.call(commands.Status()).lease
+        assert lease is not None and lease.host == "another"
+        session.call(commands.End(txn="7" * 32))
 
 
 def test_synthetic_calibration_is_refused_unless_allowed(

@@ -80,6 +80,18 @@ def test_a_file_that_has_just_been_written_is_not_remembered(tmp_path: Path, cou
     assert len(counted) == 3
 
 
+def test_a_check_computes_it_again_and_spares_the_boards_that(
+    tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch)
+    path, hashes = tmp_path / "model", FileHashes()
+    path.write_bytes(b"a" * 1000)
+    for again in (True, True, False):
+        with path.open("rb") as file:
+            hashes.of(file, again=again)
+    assert len(counted) == 2
+
+
 def test_what_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settled(monkeypatch)
     path, hashes = tmp_path / "model", FileHashes()

@@ -22,8 +22,8 @@ BRIEF = measurement.Protocol(
 )
 
 
-@pytest.fixture
-def arena(module_home, tmp_path, monkeypatch):
+@pytest.fixture(params=range(0, ROUNDS, PART))
+def arena(request, module_home, tmp_path, monkeypatch):
     """Two boards, and three artifacts that every model can have."""
     monkeypatch.setattr(transaction, "LEASE_S", 6)
     for name in ("quick", "normal"):
@@ -38,7 +38,7 @@ def arena(module_home, tmp_path, monkeypatch):
                            "--precision", "fp32", "--json")  # fmt: skip
         assert ran.code == 0, ran.err
         artifacts.append(ran.json["artifact"])
-    seed = int(os.environ.get("EDGEWRIGHT_KILLS_SEED", time.time_ns() % 2**32))
+    seed = int(os.environ.get("EDGEWRIGHT_KILLS_SEED", time.time_ns() % 2**32)) + request.param
     yield Arena(boards.listing(), artifacts, tmp_path, seed), seed
     boards.down()
 
@@ -64,10 +64,9 @@ def network(seed: int) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("first", range(0, ROUNDS, PART))
-def test_whatever_is_killed_nothing_is_lost_or_left(arena, first, survived):
+def test_whatever_is_killed_nothing_is_lost_or_left(arena, request, survived):
     play_in, seed = arena
-    rows = []
+    rows, first = [], request.node.callspec.params["arena"]
     play(play_in, min(PART, ROUNDS - first), rows.append)
     assert not play_in.wrong, "\n".join([f"seed {seed}", *rows, *play_in.wrong])
     for victim, count in play_in.tried.items():

@@ -43,7 +43,7 @@ def read(
         root_problem=roots.problem(root),
         board_id=roots.read_text(os.path.join(root, "board_id")).strip(),
     )
-    return identity.substitute(facts, root)
+    return identity.substituted(facts, root)
 
 
 def _machine(told: "shapes.Told") -> "shapes.Result":

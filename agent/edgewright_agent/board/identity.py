@@ -25,7 +25,12 @@ SUBSTITUTABLE = {
 def read(root: "str") -> "shapes.Result":
     """The facts that every session needs: `serial`, and what `substitute` adds."""
     own = serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id"))
-    return substitute({"serial": own}, root)
+    return substituted({"serial": own}, root)
+
+
+def substituted(facts: "shapes.Result", root: "str") -> "shapes.Result":
+    """As `substitute`, with the file of a root folder."""
+    return substitute(facts, roots.read_text(os.path.join(root, SUBSTITUTES)))
 
 
 def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
@@ -35,14 +40,14 @@ def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
     return "machine-" + hashlib.sha256(b"edgewright " + machine_id.encode("utf-8")).hexdigest()[:24]
 
 
-def substitute(facts: "shapes.Result", root: "str") -> "shapes.Result":
+def substitute(facts: "shapes.Result", text: "str") -> "shapes.Result":
     """Replace facts by an administrator's substitutes and list them in `simulated`. Facts that select wheels stay.
 
     Args:
-        root: the folder with their file. Unknown keys and values of the wrong type are ignored.
+        text: JSON of the substitutes. Unknown keys and values of the wrong type are ignored.
     """
     try:
-        found = loads(roots.read_text(os.path.join(root, SUBSTITUTES)))
+        found = loads(text)
     except ValueError:
         found = None
     found = found if isinstance(found, dict) else {}

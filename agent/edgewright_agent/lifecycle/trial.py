@@ -247,7 +247,7 @@ class Trials(object):
         if about and about["state"] != "committed":  # a committed release stays committed
             about["state"] = "failed" if failed else "reverted"
             if failed:
-                releases.remember_failure(record, trial["to"], reason, Code.HOOK_FAILED)
+                self.remember(record, about, trial["to"], reason)
         record["current"], record["trial"] = trial["from"], None
         states.settle(state, trial["txn"], "reverted")
         if moved:
@@ -256,6 +256,16 @@ class Trials(object):
         self.point(name, trial["from"])
         kept = trial["from"] or "nothing"
         self.files.note("%s %s: reverted, current is %s again: %s" % (name, trial["to"], kept, reason))
+
+    def remember(self, record: "shapes.Model", about: "shapes.Release", release: "str", why: "str") -> "None":
+        """Record that a release's hooks failed. With a runtime of the board's own, its version counts."""
+        runtime = None
+        if about["runtime"].startswith("system:"):
+            try:
+                runtime = self.agent.runtimes.find(about["runtime"])
+            except AgentError:  # gone by now, so no one can install for it
+                pass
+        releases.remember_failure(record, release, why, Code.HOOK_FAILED, runtime)
 
     def outcome(self, txn: "str") -> "shapes.Result":
         """The outcome of a transaction: `trial`, `committed`, `reverted` or `unknown`."""

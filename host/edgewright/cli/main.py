@@ -131,7 +131,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def program() -> None:
-    """As `run`, for the `edgewright` program. What is left then is not looked through for garbage, which would take longer than to exit."""
+    """Entry point of the `edgewright` program: `run`, without the last garbage collection, which takes longer than the exit."""
     try:
         run()
     finally:

@@ -43,12 +43,14 @@ class Exchange:
         self.silence_s = silence_s
         self._sending = threading.Lock()  # held while a command's line and raw bytes are being sent
         self._last_id = 0
+        self.waiting = ""  # the command whose answer comes next
 
     def run(
         self, requests: Sequence[Request[A]], deadline: float, on_event: OnEvent, raw: Raw | None
     ) -> list[A]:
         """Sends the requests without waiting in between, and returns their answers. The contract is `Session.exchange_all`."""
         first = self._last_id + 1
+        self.waiting = next((one.command.do for one in requests), "")
         self._last_id += len(requests)
         lines = [
             protocol.encode({"id": number, "do": one.command.do, "args": one.command.arguments()})
@@ -91,6 +93,7 @@ class Exchange:
         found: list[A] = []
         refusal: BoardError | None = None
         for number, one in enumerate(requests, first):
+            self.waiting = one.command.do
             try:
                 answer = self._answer(number, one.command.do, deadline, on_event, raw)
                 found.append(one.command.read(answer))

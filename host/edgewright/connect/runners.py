@@ -17,12 +17,15 @@ def named(session: Session, target: str) -> str | None:
 
     None if the board has its own runners, because an administrator installed its agent.
     """
-    if session.runners is None:
-        return None
-    sha256 = runner_package.package(target).sha256
-    if sha256 not in session.runners:
+    sha256 = offered(session, target)
+    if sha256 is not None and sha256 not in (session.runners or ()):
         give(session, target)
     return sha256
+
+
+def offered(session: Session, target: str) -> str | None:
+    """As `named`, without sending anything."""
+    return None if session.runners is None else runner_package.package(target).sha256
 
 
 def give(session: Session, target: str) -> None:

@@ -163,9 +163,9 @@ class Session:
                 raise
         return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
 
-    def call_all(self, several: Sequence[Command[Any]]) -> list[Any]:
+    def call_all(self, together: Sequence[Command[Any]]) -> list[Any]:
         """As `call`, for commands whose answers do not decide about the next: in one round trip."""
-        requests = [Request(command) for command in several]
+        requests = [Request(command) for command in together]
         try:
             return self.exchange_all(requests)
         except BoardError as error:
@@ -292,7 +292,7 @@ class Session:
             except BoardError:
                 raise
             except BaseException as error:
-                shown = self._fail(requests[0].command.do, error, timeout_s)
+                shown = self._fail(self._exchange.waiting, error, timeout_s)
                 if shown is error:
                     raise
                 raise shown from error

@@ -114,7 +114,7 @@ class BoardRelease:
             GateRefused: its outputs are wrong.
         """
         try:
-            self.judge(self.transaction.alone(self.verification(lenient=False)))
+            self.judge(self.transaction.run_alone(self.verification(lenient=False)))
         except BoardError as error:
             if error.code != Code.RELEASE_DAMAGED:
                 raise

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from edgewright.config import profiles
+from edgewright.connect import runners
 from edgewright.connect.opener import Opener
 from edgewright.connect.session import Session
 from edgewright.deployments import earlier_failures, gate, interface, preflight
 from edgewright.deployments.artifacts import default_note
 from edgewright.deployments.board_record import Trace
+from edgewright.deployments.earlier_failures import Candidate
 from edgewright.deployments.executor import FanOut, Stop, Turns
 from edgewright.deployments.incumbent import Incumbent, IncumbentInterfaces, incumbent_of
 from edgewright.deployments.journal import Journal
@@ -22,6 +25,7 @@ from edgewright.deployments.settlement import settled
 from edgewright.deployments.shipment import Shipment
 from edgewright.deployments.transaction import Transaction, new_txn
 from edgewright.errors import Aborted, Code, EdgewrightError, GateRefused
+from edgewright.file_hashes import HASHES
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
 from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan
@@ -168,10 +172,8 @@ class BoardTask:
             self.check_interface(session, incumbent, shipment.artifact)
         self.begin(session, incumbent)
         choice = self.runtime(session, manifest)
-        if incumbent.known and trace.release not in (trace.current, *incumbent.known.known_good):
-            earlier_failures.refuse(
-                incumbent.known.failed, shipment.artifact.id, manifest.target, self.order, choice
-            )
+        if trace.release != trace.current:
+            earlier_failures.refuse(incumbent.known, self.candidate(session, manifest, choice))
         if policy.dry_run:
             trace.steps += [f"send up to {sum(entry.size for entry in manifest.files)} bytes", "install",
                             "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
@@ -230,6 +232,18 @@ class BoardTask:
             by = self.tools.cancelled.by
             raise Aborted(f"stopped by {by}", hint="`current` was not touched; deploy again to go on")
         self.tools.progress(step)
+
+    def candidate(self, session: Session, manifest: Manifest, choice: RuntimeChoice) -> Candidate:
+        """What is about to be installed, for the comparison with earlier failures."""
+        return Candidate(
+            release=self.entry.release,
+            artifact=manifest.id,
+            runtime=choice.ref,
+            version=choice.version,
+            hooks={kind: hook.sha256 for kind, hook in self.order.hooks.items()},
+            hook_s=self.order.hook_limit_s,
+            runner=runners.offered(session, manifest.target),
+        )
 
     def check_hooks(self, incumbent: Incumbent) -> None:
         """Refuses a release that is current with other hooks: a release keeps the hooks that it was installed with.
@@ -296,6 +310,14 @@ def precision_notes(model: ModelInput, profile: Profile, manifest: Manifest) -> 
     return [Check(name="precision", ok=True, note=note)] if note else []
 
 
+def to_hash(plan: DeployPlan, tasks: Sequence[BoardTask]) -> list[Path]:
+    """The files that boards may get and whose hash is not known yet: they are hashed while the first boards are reached."""
+    real = [task.shipment for task in tasks if not task.order.policy.dry_run]
+    scorings = [one.scoring for one in real if isinstance(one, Shipment)]
+    sets = [scoring.inputs for scoring in scorings if scoring is not None]
+    return list(dict.fromkeys([*sets, *(wheel.path for wheel in plan.wheels if real)]))
+
+
 def run_tasks(
     plan: DeployPlan, tasks: Sequence[BoardTask], tools: Tools, parallel: int
 ) -> dict[str, BoardOutcome]:
@@ -304,6 +326,8 @@ def run_tasks(
     Records each outcome in the journal at once, except for a board that is left open.
     """
     by_name = {task.board.name: task for task in tasks}
+    for path in to_hash(plan, tasks):
+        HASHES.begin(path)
 
     def keep(task: BoardTask, outcome: BoardOutcome) -> BoardOutcome:
         tools.progress(ProgressEvent(board=outcome.board, stage=outcome.outcome, detail=outcome.message))

@@ -57,7 +57,7 @@ class Transaction:
         with suppress(EdgewrightError):
             self.session.call(commands.End(txn=self.txn))
 
-    def alone(self, command: Command[T]) -> T:
+    def run_alone(self, command: Command[T]) -> T:
         """Runs the one command that needs the lease, with its beginning and end, in one round trip; the context is not open.
 
         Raises:

@@ -29,7 +29,7 @@ class RuntimeChoice(Noun, frozen=True, kw_only=True):
     """The runtime that a release will run on.
 
     Attributes:
-        ref: the argument for `install`; empty in a dry run that would provision one.
+        ref: the argument for `install`; empty in a dry run that would provision one whose wheels are not on this machine.
         name, version: its distribution.
         installed: it was provisioned just now (or would be, in a dry run).
         bytes: unpacked size if it was provisioned just now, else 0.
@@ -86,7 +86,10 @@ def ensure_runtime(
         here = picked.wheels or recalled(search.host, picked.asked)
         if here:  # otherwise the sizes are not known
             disk_space.check(session, facts, here, picked.title)
-        return RuntimeChoice(ref="", name=picked.row.distribution, version=picked.row.version, installed=True)
+        ref = protocol.runtime_id([wheel.sha256 for wheel in here]) if here else ""
+        return RuntimeChoice(
+            ref=ref, name=picked.row.distribution, version=picked.row.version, installed=True
+        )
     if picked.wheels is None or picked.asked:
         progress(ProgressEvent(board=session.board.name, stage="resolve", detail=picked.title))
     picked = search.fetched(picked)

@@ -17,6 +17,7 @@ import msgspec
 
 from edgewright.config import home, usage_marks
 from edgewright.errors import ArtifactError, Code
+from edgewright.file_hashes import HASHES
 from edgewright.files import open_regular, sha256_file, write_atomic
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
@@ -205,8 +206,8 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         try:
             with open_regular(folder / item.path) as file:
                 size = os.fstat(file.fileno()).st_size
-            # before the hash: a sparse file of another size may take days
-            whole = size == item.size and sha256_file(folder / item.path) == item.sha256
+                # before the hash: a sparse file of another size may take days
+                whole = size == item.size and HASHES.of(file, again=True)[0] == item.sha256
         except OSError as error:
             strange = error.errno == errno.EINVAL
             raise ArtifactError(

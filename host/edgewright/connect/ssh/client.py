@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import socket
 import struct
@@ -107,8 +108,9 @@ def requested(endpoint: Endpoint, pinned: tuple[str, ...]) -> tuple[str, ...]:
 
 @functools.cache
 def library() -> Any:
-    """paramiko, without Invoke: only its reader of configurations, which is not used here, wants that, and it takes longer to import
-    than all the rest.
+    """paramiko, imported without Invoke, which takes longer to import than all the rest.
+
+    Only paramiko's reader of configurations needs it, and edgewright does not use that. In a program that does, Invoke is imported then.
     """
     with _IMPORTING:
         absent = sys.modules.setdefault("invoke", None) is None  # type: ignore[arg-type]
@@ -117,7 +119,16 @@ def library() -> Any:
         finally:
             if absent:
                 del sys.modules["invoke"]
+    if paramiko.config.invoke is None:
+        paramiko.config.invoke = _Invoke()
     return paramiko
+
+
+class _Invoke:
+    """Invoke, imported at first use."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("invoke"), name)
 
 
 def negotiate(endpoint: Endpoint, types: tuple[str, ...], opened: list[Any]) -> Any:

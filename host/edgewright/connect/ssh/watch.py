@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -59,8 +61,9 @@ class Watch:
 
     def look(self) -> None:
         """Checks the link, and cuts it if it is stuck."""
-        life, now = self._life(), time.monotonic()
+        now = time.monotonic()
         self.due = now + self.timeout_s / LOOKS
+        life = self._life()
         if now >= self._deadline:
             self.late = True
         elif self.packets != self._known or life.since(self._seen):
@@ -68,9 +71,9 @@ class Watch:
         elif now - self._since >= self.timeout_s:
             self.cut = True
         if self.late or self.cut:
-            self.due = float("inf")
             # closing may wait for the link's own thread, and the others are to be watched meanwhile
             threading.Thread(target=self._close, name="edgewright-cut", daemon=True).start()
+            self.due = float("inf")
 
 
 class Watcher:
@@ -87,7 +90,7 @@ class Watcher:
         """Watches a link from now on."""
         with self._changed:
             self._open.add(watch)
-            if self._thread is None or not self._thread.is_alive():  # as in a fork of this process
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="edgewright-watch", daemon=True)
                 self._thread.start()
             elif watch.due < self._next:
@@ -101,7 +104,10 @@ class Watcher:
     def _run(self) -> None:
         while due := self._wait():
             for watch in due:
-                watch.look()
+                with contextlib.suppress(
+                    Exception
+                ):  # such as no room for another thread: the next look tries again
+                    watch.look()
 
     def _wait(self) -> list[Watch]:
         """The watches whose time has come; none if there were none for a while."""
@@ -111,11 +117,21 @@ class Watcher:
                 due = [one for one in self._open if one.due <= now]
                 if due:
                     return due
+                idle = not self._open
                 self._next = min((one.due for one in self._open), default=now + IDLE_S)
                 woken = self._changed.wait(min(self._next - now, IDLE_S))
-                if not woken and not self._open:
+                if idle and not woken and not self._open:
                     self._thread = None
                     return []
 
 
 _WATCHER = Watcher()
+
+
+def _afresh() -> None:
+    """A fork of this process has no watching thread, and links of its own."""
+    global _WATCHER
+    _WATCHER = Watcher()
+
+
+os.register_at_fork(after_in_child=_afresh)
