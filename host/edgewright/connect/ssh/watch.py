@@ -129,7 +129,7 @@ _WATCHER = Watcher()
 
 
 def _afresh() -> None:
-    """A fork of this process has no watching thread, and links of its own."""
+    """A fork of this process has no watching thread, and its own links."""
     global _WATCHER
     _WATCHER = Watcher()
 
