@@ -94,7 +94,7 @@ class LayerReader(Noun, frozen=True, kw_only=True):
         float_by_default: kinds of groups that every calibrated precision leaves in floats, so that they are not searched.
         notes: remarks for every explanation.
         places: an accelerator of which `placed(path)` of the module tells, without the device, which layers it runs: rows with
-            `name`, `operator` and `taken`, or None if that cannot be told here. Empty if there is no such function.
+            `name`, `operator` and `taken`, or None if that is not known here. Empty if there is no such function.
     """
 
     module: str

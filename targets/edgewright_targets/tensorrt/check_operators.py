@@ -31,7 +31,7 @@ def refuse(model: ModelProto) -> None:
     """Refuses what no TensorRT has: operators that all lists deny, those of other libraries, and float64.
 
     Args:
-        model: a ModelProto; its external weights need not be loaded.
+        model: a ModelProto; it does not have to include external weights.
 
     Raises:
         ConversionError: `custom-operators`, with the names of the nodes.
