@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,8 +42,8 @@ class Board:
     def get_file(self, result: object, *, most: int) -> io.BytesIO:
         return io.BytesIO(self.data)
 
-    def facts(self) -> SimpleNamespace:
-        return SimpleNamespace(simulated=())
+    def simulated(self) -> tuple[str, ...]:
+        return ()
 
 
 def inferred(data: bytes, about: Released | None, **more: Any) -> Inference:

@@ -66,7 +66,7 @@ def test_floats_are_one_file_and_a_recipe(build, precision, types, least_db):
     assert recipe(artifact)["styles"] == {"8": style, "10": style}
     assert artifact.manifest.requires == {"opset": 13}
     assert artifact.manifest.parity.sqnr_db > least_db and artifact.manifest.parity.count == 16
-    assert artifact.manifest.route == ("onnx:_onnx.from_onnx", "onnx:tensorrt.finish")
+    assert artifact.manifest.route == ("onnx:tensorrt.from_onnx", "onnx:tensorrt.finish")
 
 
 def test_int8_has_explicit_nodes_for_newer_and_ranges_for_older_versions(build, model, samples, tmp_path):

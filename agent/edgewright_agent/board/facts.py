@@ -28,6 +28,8 @@ def read(
     facts = dict(identity.read(root), **_machine(told))
     facts.update(_memory(), **_disk(root))
     facts.update(
+        swaps=[line.split() for line in (system_text("/proc/swaps") or "").splitlines()[1:]],
+        displays=len(system_paths("/tmp/.X11-unix/X*")),  # noqa: S108 - X opens its sockets there
         python=hardware.python_facts(told),
         libc=hardware.libc_facts(told["libc"]),
         openssh=hardware.parse_openssh(sensors.ask("ssh", "-V") or sensors.ask("sshd", "-V")),

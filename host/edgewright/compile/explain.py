@@ -58,6 +58,21 @@ class Layer(Noun, frozen=True, kw_only=True):
     arithmetic: str
 
 
+class Placed(Noun, frozen=True, kw_only=True):
+    """A layer of the shipped file, and whether an accelerator takes it. `taken` comes from the accelerator's plugin, without the device."""
+
+    name: str
+    operator: str
+    taken: bool
+
+
+class Placement(Noun, frozen=True, kw_only=True):
+    """What an accelerator says of each layer, in the order of the file."""
+
+    accelerator: str
+    layers: tuple[Placed, ...]
+
+
 class Explanation(Noun, frozen=True, kw_only=True):
     """How a model was converted.
 
@@ -68,6 +83,7 @@ class Explanation(Noun, frozen=True, kw_only=True):
         layers: convolutions and dense layers as shipped.
         kept_float: layers that were kept in floats as requested.
         notes: the manifest's notes, and one about fusion at the target.
+        placement: which layers an accelerator runs, if a target can tell without one; else None.
     """
 
     source: dict[str, int]
@@ -80,6 +96,7 @@ class Explanation(Noun, frozen=True, kw_only=True):
     route: tuple[str, ...]
     kept_float: tuple[str, ...]
     notes: tuple[str, ...]
+    placement: Placement | None = None
 
 
 def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Explanation:
@@ -99,7 +116,14 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     module = targets.module_name(reader.module)
     entry = artifact.folder / manifest.entry
     file, runtime = workers.call(target.framework, here, "read_the_artifact", module=module, path=entry)
-    return _explained(source, file, runtime, artifact, (*manifest.notes, *reader.notes))
+    rows = (
+        workers.call(target.framework, here, "read_the_placement", module=module, path=entry)
+        if reader.places
+        else None
+    )
+    placement = None if rows is None else Placement(accelerator=reader.places, layers=tuple(rows))
+    found = _explained(source, file, runtime, artifact, (*manifest.notes, *reader.notes))
+    return msgspec.structs.replace(found, placement=placement)
 
 
 def _reader(name: str) -> tuple[Target, LayerReader]:
@@ -252,6 +276,12 @@ def read_the_artifact(
     reader = importlib.import_module(module)
     executed = reader.executed(path) if run else None
     return _converted(reader.shipped(path)), None if executed is None else _converted(executed)
+
+
+def read_the_placement(module: str, path: Path) -> list[Placed] | None:
+    """What the target's accelerator says of each layer; None if it cannot tell here. Runs in the target's worker."""
+    rows = importlib.import_module(module).placed(path)
+    return None if rows is None else msgspec.convert(rows, list[Placed])
 
 
 def _converted(rows: Iterable[dict[str, Any]]) -> list[Operation]:

@@ -72,6 +72,7 @@ def unjudged(request: CompileRequest, found: Recognised, edge: Edge, contents: C
         notes=tuple(made.get("notes", ())),
         nondeterministic=tuple(made.get("nondeterministic", ())),
         requires=made["requires"],
+        causes=made.get("causes", {}),
         tools=versions,
         calibration=_calibration(request, edge, contents),
         preprocessing=request.model.preprocessing,

@@ -70,9 +70,42 @@ def check_runtime(manifest: Manifest, choice: RuntimeChoice, *, board: str) -> N
     """Raises NoFit if the artifact needs more than the board's runtime can read (opset, IR, operators)."""
     lacks = targets.load(manifest.target).lacks(choice.name, choice.version, manifest.requires)
     for kind, (needed, cap) in lacks.items():
+        if kind in manifest.causes:
+            raise unread(manifest, kind, f"{choice.name} {choice.version} of {board}")
         raise NoFit(
             f"the artifact needs {kind} {needed}, {choice.name} {choice.version} of {board} reads up to {cap}",
             hint="convert it again for an older runtime, or provision a newer one",
+        )
+
+
+def check_system(manifest: Manifest, facts: Facts, *, board: str) -> None:
+    """Raises NoFit, with the nodes or layers at fault, if the target's only runtimes are the board's own, and these lack what they need."""
+    target = targets.load(manifest.target)
+    own = [one for one in facts.runtimes if one.target == target.name]
+    if target.runtimes or not own:
+        return
+    lacking = [target.lacks(one.name, one.version, manifest.requires) for one in own]
+    kind = next((kind for kind in lacking[0] if kind in manifest.causes), None)
+    if kind is not None and all(lacking):
+        raise unread(manifest, kind, f"{own[0].name} {own[0].version} of {board}")
+
+
+def unread(manifest: Manifest, kind: str, runtime: str) -> NoFit:
+    """The error for a runtime that lacks something that the manifest names."""
+    return NoFit(
+        f"{runtime} lacks {kind} of this model: {manifest.causes[kind]}",
+        hint="export the model without them, or at an opset that has them in other words, or take --target onnxruntime",
+        code=Code.RUNTIME_TOO_OLD,
+    )
+
+
+def check_taken(wanted: str | None, manifest: Manifest, *, board: str) -> None:
+    """Raises NoFit, with the layers at fault, if the conversion found that the required accelerator does not run the artifact."""
+    if wanted and wanted in manifest.causes:
+        raise NoFit(
+            f"{wanted} of {board} does not run this model: {manifest.causes[wanted]}",
+            hint="export the model without those layers, or leave the accelerator out",
+            code=Code.ACCELERATOR_UNSUPPORTED,
         )
 
 

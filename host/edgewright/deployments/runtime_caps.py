@@ -11,7 +11,8 @@ from edgewright import targets
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.workers.pool import Workers
-from edgewright.deployments.preflight import NoFit
+from edgewright.deployments.preflight import NoFit, unread
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
@@ -20,6 +21,8 @@ from edgewright.nouns.progress import Progress, silent
 from edgewright.nouns.target import Target, beyond
 
 BY_OPSET = ("opset", "ir")  # requirements that converting to an older opset lowers
+OPERATORS = "operators"  # what exporters and converters write in older operators at PLAIN
+PLAIN = 13  # the opset that conversions aim at
 ANY_GLIBC = "999"  # a profile does not state its boards' version
 
 
@@ -71,8 +74,13 @@ def of_board(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> list[
 
 
 def opset_for(requires: dict[str, int], readers: Sequence[Reader]) -> int | None:
-    """The newest opset that any runtime reads, if the artifact's opset or IR is too new for all of them; else None."""
+    """The opset to convert to if no runtime can read the artifact and an older one may help; else None.
+
+    It is the newest that any of them reads; if all of them lack operators, it is `PLAIN`, where many are written in others.
+    """
     lacks = [beyond(reader.caps, requires) for reader in readers]
+    if lacks and all(OPERATORS in lack for lack in lacks):
+        return PLAIN if requires.get("opset", 0) > PLAIN else None
     if not lacks or not all(any(kind in BY_OPSET for kind in lack) for lack in lacks):
         return None
     return max((reader.caps["opset"] for reader in readers if "opset" in reader.caps), default=None)
@@ -103,7 +111,11 @@ def too_old(manifest: Manifest, profile: Profile) -> list[Reader]:
     lacking = [reader for reader in readers if beyond(reader.caps, manifest.requires)]
     if lacking and len(lacking) == len(readers):
         last = lacking[-1]
-        kind, (needed, cap) = next(iter(beyond(last.caps, manifest.requires).items()))
+        lacks = beyond(last.caps, manifest.requires)
+        kind = next((kind for kind in lacks if kind in manifest.causes), next(iter(lacks)))
+        if kind in manifest.causes:
+            raise unread(manifest, kind, f"{last.title} of {profile.name}")
+        needed, cap = lacks[kind]
         raise NoFit(
             f"the artifact needs {kind} {needed}, {last.title} of {profile.name} reads up to {cap}",
             hint="take another precision or target, or export the model for an older runtime",
@@ -128,5 +140,10 @@ def compile_for(
     opset = opset_for(artifact.manifest.requires, readers)
     if opset is not None:
         lower = msgspec.structs.replace(request, max_opset=opset)
-        artifact = compile_model(lower, progress, workers)
+        try:
+            artifact = compile_model(lower, progress, workers)
+        except ConversionError as error:
+            if error.code == Code.OPSET_TOO_NEW and OPERATORS in artifact.manifest.causes:
+                too_old(artifact.manifest, profile)  # it names the nodes
+            raise
     return artifact, too_old(artifact.manifest, profile)

@@ -156,9 +156,9 @@ class BoardTask:
         trace.current, trace.release = incumbent.release, self.entry.release
         shipment = self.still_wanted(session, incumbent.release)
         manifest = shipment.artifact.manifest
-        preflight.check_accelerator(
-            policy.accelerator or policy.budget.accelerator, facts, board=self.board.name
-        )
+        accelerator = policy.accelerator or policy.budget.accelerator
+        preflight.check_accelerator(accelerator, facts, board=self.board.name)
+        preflight.check_taken(accelerator, manifest, board=self.board.name)
         preflight.check_memory(facts, manifest, board=self.board.name)
         if trace.current == trace.release:
             self.check_hooks(incumbent)
@@ -291,6 +291,7 @@ class BoardTask:
     def runtime(self, session: Session, manifest: Manifest) -> RuntimeChoice:
         """The runtime for the artifact on the board; provisions it if the board lacks it."""
         trace = self.trace
+        preflight.check_system(manifest, trace.facts, board=self.board.name)
         choice = ensure_runtime(
             session, trace.facts, manifest.target, requires=manifest.requires,
             wheels=tuple(wheel.path for wheel in self.plan.wheels), progress=self.tools.progress,

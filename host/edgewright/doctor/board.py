@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from edgewright.connect.session import Session
 from edgewright.deployments import preflight
-from edgewright.doctor import runtime_availability
+from edgewright.doctor import runtime_availability, stick_preflight
 from edgewright.doctor.conditions import doubts
 from edgewright.doctor.runtime_availability import TargetFit
+from edgewright.doctor.stick_preflight import LayerPreflight
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board
@@ -27,11 +28,13 @@ class Diagnosis(Noun, frozen=True, kw_only=True):
     Attributes:
         profile: its name; empty if none fits.
         targets: the profile's targets, in order; empty if there are no wheels for the board's Python.
+        preflights: accelerators that are asked about each layer of a model, on this machine, before anything is sent.
     """
 
     facts: Facts
     profile: str
     targets: tuple[TargetFit, ...] = ()
+    preflights: tuple[LayerPreflight, ...] = ()
     findings: tuple[Finding, ...]
 
     @property
@@ -68,17 +71,20 @@ def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagn
     found: list[Finding] = list(known)
     profile: Profile | None = None
     fits: tuple[TargetFit, ...] = ()
+    asked: tuple[LayerPreflight, ...] = ()
     try:
         profile = profile_of(board, facts)
         found += misfit(facts, profile, board.name)
         found += doubtful_profile(board, facts, profile)
+        asked = stick_preflight.preflights(facts, profile)
+        found += stick_preflight.findings(asked)
         fits = runtime_availability.target_fits(facts, profile)
         found += runtime_availability.findings(facts, fits)
     except EdgewrightError as error:
         found.append(Finding(level=PROBLEM, message=error.message, hint=error.hint))
     found += doubts(facts, board.name)
     name = profile.name if profile else ""
-    return Diagnosis(facts=facts, profile=name, targets=fits, findings=tuple(found))
+    return Diagnosis(facts=facts, profile=name, targets=fits, preflights=asked, findings=tuple(found))
 
 
 def misfit(facts: Facts, profile: Profile, board: str) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgewright.doctor import engine_build
 from edgewright.measure.validity import HOT_C
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.finding import ADVICE, PROBLEM, Finding
@@ -27,6 +28,7 @@ def doubts(facts: Facts, board: str) -> list[Finding]:
         hot(facts),
         power_mode(facts),
         governor(facts),
+        engine_build.finding(facts),
         guard(facts, board),
     ]
     return [one for one in found if one is not None]

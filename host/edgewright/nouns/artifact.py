@@ -156,6 +156,8 @@ class Manifest(Noun, frozen=True, kw_only=True):
         notes: the converters' remarks, one sentence each.
         nondeterministic: tools that may produce other bytes from the same inputs.
         requires: what the runtime must support, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
+        causes: why some runtimes or an accelerator cannot run it: a key of `requires`, or the name of an accelerator that
+            refuses it -> which nodes or layers, and what helps. Not written if there are none.
         tools: versions of the tools that made it.
         verdict: one per output. Empty in schema 1, which is judged by the tolerance of its goldens.
         labels: names of the classes, from the project's labels file. Not written if there are none.
@@ -177,6 +179,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     nondeterministic: tuple[str, ...] = ()
     requires: dict[str, int] = {}
+    causes: dict[str, str] = {}
     tools: dict[str, str] = {}
     calibration: Calibration = Calibration()
     preprocessing: Preprocessing | None = None
@@ -191,6 +194,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
         if self.schema == 1:  # as schema 1 was written, so that the artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
         for key in (
+            "causes",
             "compare",
             "labels",
         ):  # ids of artifacts made before these keys existed depend on it

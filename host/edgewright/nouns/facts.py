@@ -56,6 +56,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         arch: `uname -m`.
         memory_mb, memory_available_mb: MiB.
+        swaps: rows of `/proc/swaps`: device, type, KiB, KiB in use, priority.
+        displays: number of graphical sessions: sockets such as `/tmp/.X11-unix/X0`, which Wayland sessions open too.
         disk_free_bytes, disk_free_inodes: of the file system under the root folder.
         jetpack: release of Jetson's system, such as `R36.4.7`; empty on other boards.
         page_size: of the kernel, bytes.
@@ -83,6 +85,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int = 0
     memory_mb: int = 0
     memory_available_mb: int = 0
+    swaps: tuple[tuple[str, ...], ...] = ()
+    displays: int = 0
     disk_free_bytes: int = 0
     disk_free_inodes: int = 0
     python: PythonFacts = PythonFacts(version="", executable="", platform="")

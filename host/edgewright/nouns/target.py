@@ -93,6 +93,8 @@ class LayerReader(Noun, frozen=True, kw_only=True):
         masked_products: products with masks can be kept in floats as a group.
         float_by_default: kinds of groups that every calibrated precision leaves in floats, so that they are not searched.
         notes: remarks for every explanation.
+        places: an accelerator of which `placed(path)` of the module tells, without the device, which layers it runs: rows with
+            `name`, `operator` and `taken`, or None if that is not known here. Empty if there is no such function.
     """
 
     module: str
@@ -101,6 +103,7 @@ class LayerReader(Noun, frozen=True, kw_only=True):
     masked_products: bool = False
     float_by_default: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    places: str = ""
 
 
 class Target(Noun, frozen=True, kw_only=True):

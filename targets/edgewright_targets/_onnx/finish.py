@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE, beside, described, external, save, share
@@ -33,8 +34,12 @@ def copied(work: StageContext) -> StageResult:
     return described(work, "")
 
 
-def halved(work: StageContext) -> StageResult:
-    """16-bit floats, except at inputs and outputs, in operators that older runtimes crash on or decompose wrongly, and what halves do not hold."""
+def halved(work: StageContext, also: Callable[[ModelProto], list[str]] | None = None) -> StageResult:
+    """16-bit floats, except at inputs and outputs, in operators that older runtimes crash on or decompose wrongly, and what halves do not hold.
+
+    Args:
+        also: names of more nodes that stay in 32 bits, of a model whose nodes have names.
+    """
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
@@ -47,7 +52,8 @@ def halved(work: StageContext) -> StageResult:
     kinds = {*DEFAULT_OP_BLOCK_LIST, *_WIDE, *(["Relu"] if opset_of(model) >= _WIDE_RELU else [])}
     found = exceeding(model, spans(ranges(work, model, None, "minmax", work.samples(_LOOKED_AT))))
     more = [node.name for node in model.graph.node if node.name in found and node.op_type not in kinds]
-    made = convert_float_to_float16(model, keep_io_types=True, op_block_list=kinds, node_block_list=more)
+    wide = [*more, *(also(model) if also else ())]
+    made = convert_float_to_float16(model, keep_io_types=True, op_block_list=kinds, node_block_list=wide)
     save(joined(made), work.folder / work.entry)
     return described(work, "", (_note(more),) if more else ())
 

@@ -1,4 +1,7 @@
-"""Lists the operations of IR v10 from its XML, and of the graph that OpenVINO 2021.4 makes from it. Host side, in the `onnx` worker."""
+"""Lists the operations of IR v10 from its XML, of the graph that OpenVINO 2021.4 makes from it, and what the stick takes of them.
+
+Host side, in the `onnx` worker.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,25 @@ def executed(path: Path) -> list[dict[str, Any]] | None:
             "absorbed": [kinds[other] for other in node["origins"][1:] if other in kinds],
         }
         for node in rows
+    ]
+
+
+def placed(path: Path) -> list[dict[str, Any]] | None:
+    """Rows of what the stick's plugin says of each layer: `name`, `operator`, and `taken`, whether the stick runs it.
+
+    None if the toolchain is no longer installed, or its plugin cannot tell.
+    """
+    from edgewright.sdk import toolchains
+    from edgewright_targets.openvino2021.finish import TOOLCHAIN, ask
+
+    if not toolchains.ready(TOOLCHAIN):
+        return None
+    found = ask(toolchains.python_of(TOOLCHAIN), "describe", path)
+    if "problem" in found:
+        return None
+    taken = set(found["myriad"])
+    return [
+        {"name": name, "operator": kind, "taken": name in taken} for name, kind in found["layers"].items()
     ]
 
 

@@ -33,6 +33,7 @@ def convert(work: StageContext) -> StageResult:
     preflight.check_precision(work.accelerator, work.traits)
     python = work.toolchains[TOOLCHAIN]
     source = ready(work)
+    opset = _opset(source)
     optimise(python, source, work.folder / work.entry, "FP16" if work.traits.half else "float")
     if source != work.path:
         source.unlink()
@@ -49,14 +50,27 @@ def convert(work: StageContext) -> StageResult:
         "inputs": [_end(spec, name) for spec, name in zip(work.inputs, names, strict=True)],
         "outputs": [_end(spec, name) for spec, name in zip(work.outputs, found["outputs"], strict=True)],
         "requires": {"ir": ir_version(work.folder / work.entry)},
+        "causes": preflight.causes(found, work.traits),
         "method": "",
-        "notes": preflight.notes(found, work.accelerator),
+        "notes": [
+            *preflight.notes(found, work.accelerator),
+            preflight.reading(found, opset, {spec.name: spec.shape for spec in work.inputs}),
+        ],
     }
 
 
 def _end(spec: TensorSpec, name: str) -> TensorReport:
     """An input or output: floats are float32 in the file, whatever the source uses."""
     return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
+
+
+def _opset(path: Path) -> int:
+    """The ONNX opset that the Model Optimizer reads."""
+    import onnx
+
+    from edgewright_targets._onnx.prepare_for_quantization import opset_of
+
+    return opset_of(onnx.load(str(path), load_external_data=False))
 
 
 def _outputs(path: Path) -> list[str]:

@@ -22,6 +22,26 @@ def check_precision(accelerator: str, traits: Precision) -> None:
         )
 
 
+def causes(found: dict[str, Any], traits: Precision) -> dict[str, str]:
+    """Why the stick refuses the artifact, as in a manifest's `causes`; empty if it runs there, or if the plugin cannot tell.
+
+    Args:
+        found: the result of `toolchain_program.describe`.
+    """
+    line, fits = _line(found)
+    if "problem" not in found and not fits:
+        return {"myriad": line}
+    return (
+        {} if traits.half else {"myriad": f"the stick computes in fp16 only, the artifact is {traits.name}"}
+    )
+
+
+def reading(found: dict[str, Any], opset: int, shapes: dict[str, tuple[int, ...]]) -> str:
+    """A note on what the stick's plugin was given: shapes of the inputs, the ONNX opset that was converted, and how many layers."""
+    fixed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+    return f"the stick's plugin was asked about {len(found['layers'])} layers: static shapes {fixed}; ONNX opset {opset}"
+
+
 def notes(found: dict[str, Any], accelerator: str) -> list[str]:
     """Lines for the manifest.
 

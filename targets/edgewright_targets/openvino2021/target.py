@@ -17,7 +17,7 @@ TARGET = Target(
     precisions=("fp32", "fp16"),
     framework="onnx",
     host_runner="openvino2021.host_session",
-    layers=LayerReader(module="openvino2021.explain"),
+    layers=LayerReader(module="openvino2021.explain", places="myriad"),
     integer_bits=32,
     max_opset=12,  # 13 moves axes from attributes to inputs, which its Model Optimizer supports for few operators
     routes={

@@ -13,6 +13,8 @@ from edgewright_agent import shapes
 from edgewright_targets._cuda import device  # packed with this module
 
 ENGINE = "engine.plan"
+_LEAST_MB, _MOST_MB = 64, 2048  # of the workspace
+_PART = 4  # of the free memory: the rest is for weights, candidates that are timed, and the system
 _MAKE = 1  # raise it if `prepare` builds something else from the same model
 _CODES = {  # TensorRT's types of inputs and outputs: numpy's name, and the type code of `array`
     "FLOAT": ("float32", "f"),
@@ -86,13 +88,34 @@ def _build(trt: "shapes.Native", folder: "str", recipe: "shapes.Unchecked") -> "
         raise ValueError("TensorRT cannot read the model: %s" % "; ".join(errors)[:1000])
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # TF32 would be less exact than fp32
-    _limit(trt, config, int(recipe["workspace_mb"]) * 1024 * 1024)
+    _limit(trt, config, workspace_mb(recipe, _free_mb()) * 1024 * 1024)
     if major < 11:  # later versions take every type from the model
         _allow(trt, builder, config, folder, style)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ValueError("TensorRT built no engine; its log says why")
     return plan
+
+
+def _free_mb() -> "int":
+    """MiB of memory that a Jetson has free; 0 on other boards, whose GPU has its own, or if it is not known."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return 0
+    free = [int(line[1]) // 1024 for line in lines if line[0] == "MemAvailable:"]
+    return free[0] if free and device.jetpack() else 0
+
+
+def workspace_mb(recipe: "shapes.Unchecked", free_mb: "int") -> "int":
+    """MiB that a layer may use: a quarter of what is free, within limits; the recipe's if that is not known.
+
+    An engine build that uses up the memory of a Jetson is killed (NVIDIA/TensorRT#1404). Not run on hardware.
+    """
+    if not free_mb:
+        return int(recipe["workspace_mb"])
+    return max(_LEAST_MB, min(_MOST_MB, free_mb // _PART))
 
 
 def _limit(trt: "shapes.Native", config: "shapes.Native", workspace: "int") -> "None":

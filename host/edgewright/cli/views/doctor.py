@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edgewright.api.results import BoardAnswer
     from edgewright.doctor.board import Diagnosis
     from edgewright.doctor.runtime_availability import TargetFit
+    from edgewright.doctor.stick_preflight import LayerPreflight
     from edgewright.nouns.facts import Facts, ThermalZone
 
 
@@ -41,6 +42,7 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         ("runtimes", ", ".join(own) or "none"),
         ("can get", available(diagnosis.targets)),
         ("accelerators", ", ".join(facts.accelerators) or "none"),
+        ("pre-flight", preflights(diagnosis.preflights)),
         ("sensors", ", ".join(facts.sensors) or "none"),
         ("temperature", temperature(facts.thermal)),
         ("speed", speed(facts)),
@@ -51,12 +53,15 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 
 def machine(facts: Facts) -> str:
-    """Architecture, CPU and memory."""
+    """Architecture, CPU, memory and swap."""
+    from edgewright.doctor import engine_build
+
     cpus = f"{facts.cpus} x {facts.cpu}" if facts.cpu else f"{facts.cpus} CPUs"
     # a simulated board reports its profile's memory but this machine's free memory
     known = 0 < facts.memory_available_mb <= facts.memory_mb and "memory_mb" not in facts.simulated
     free = f" ({facts.memory_available_mb} available)" if known else ""
-    return f"{facts.arch}, {cpus}, {facts.memory_mb} MiB{free}"
+    swap = engine_build.swap(facts) if facts.swaps else ""
+    return ", ".join(filter(None, (facts.arch, cpus, f"{facts.memory_mb} MiB{free}", swap)))
 
 
 def system(facts: Facts) -> str:
@@ -75,6 +80,17 @@ def libc(facts: Facts) -> str:
 def available(fits: tuple[TargetFit, ...]) -> str:
     """The runtimes that could be installed on a board."""
     return ", ".join(f"{one.runtime} ({one.target})" for one in fits if one.runtime and not one.there)
+
+
+def preflights(found: tuple[LayerPreflight, ...]) -> str:
+    """The accelerators that are asked about each layer at conversion, and what they take."""
+    return "; ".join(
+        f"{one.accelerator} is asked about each layer at conversion"
+        f" ({', '.join(f'{name} {state}' for name, state in one.toolchains.items())}):"
+        f" artifacts of {one.target}, static shapes"
+        + (f", ONNX opset {one.max_opset} or rewritten to it" if one.max_opset else "")
+        for one in found
+    )
 
 
 def temperature(zones: tuple[ThermalZone, ...]) -> str:

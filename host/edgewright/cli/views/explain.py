@@ -43,6 +43,15 @@ def show_explanation(found: Explanation) -> None:
         ["layer", "operator", "computes in"],
         [(layer.name, layer.operator, layer.arithmetic or "-") for layer in found.layers],
     )
+    if found.placement is not None:
+        render.table(
+            f"What {found.placement.accelerator} runs, by its plugin on this machine",
+            ["layer", "operator", "runs there"],
+            [
+                (layer.name, layer.operator, "yes" if layer.taken else "no")
+                for layer in found.placement.layers
+            ],
+        )
     render.line(f"route: {' > '.join(found.route)}")
     if found.kept_float:
         render.line(f"kept in floats: {', '.join(found.kept_float)}")

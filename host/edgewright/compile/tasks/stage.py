@@ -89,6 +89,7 @@ class StageResult(TypedDict, total=False):
     Attributes:
         inputs, outputs: the file's, in the source's order.
         requires: the versions that a runtime must be able to read, such as `{"opset": 13}`: the manifest's `requires`.
+        causes: why a runtime or an accelerator may refuse it, by a key of `requires` or the accelerator's name; see `Manifest`.
         method: the calibration method; empty without calibration.
         kept_float: names of the layers that stayed in floats.
         notes: for the user: sentences without a full stop.
@@ -99,6 +100,7 @@ class StageResult(TypedDict, total=False):
     inputs: list[TensorReport]
     outputs: list[TensorReport]
     requires: dict[str, int]
+    causes: dict[str, str]
     method: str
     kept_float: list[str]
     notes: list[str]
