@@ -74,7 +74,7 @@ def test_a_file_that_is_quantised_whatever_its_name_says_is_not_converted_again(
 
 def test_every_format_goes_to_a_board() -> None:
     assert {file for file, _, _ in CASES} == set(FORMATS)
-    assert {name for _, name, _ in CASES} == {"onnxruntime", "openvino", "tflite"}
+    assert {name for _, name, _ in CASES} == {"ncnn", "onnxruntime", "openvino", "tflite"}
 
 
 @pytest.mark.slow

@@ -105,8 +105,9 @@ class Session:
 
         feed = []
         for data, (_, dtype, sizes) in zip(tensors, self._inputs):
-            held = memoryview(_narrowed(bytes(data), dtype)).cast(_FORMATS[dtype], sizes)
-            feed.append(ncnn.Mat(held).clone())  # a Mat of a buffer does not keep it alive
+            held: "shapes.Native" = memoryview(_narrowed(bytes(data), dtype))
+            # a Mat does not keep the buffer alive that it is made of
+            feed.append(ncnn.Mat(held.cast(_FORMATS[dtype], sizes)).clone())
         return feed
 
     def infer(self, feed: "list[shapes.Native]") -> "list[shapes.Native]":

@@ -1,6 +1,6 @@
 """The record of the target `ncnn`. `edgewright.sdk.Target` documents its fields."""
 
-from edgewright.sdk import Route, RuntimeRow, SystemRuntime, Target
+from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 from edgewright_targets.ncnn.layer_releases import FIRST, PINNED
 
 
@@ -27,6 +27,7 @@ TARGET = Target(
     entry="model.param",
     precisions=("fp32", "fp16"),
     framework="onnx",
+    layers=LayerReader(module="ncnn.explain"),
     integer_bits=32,
     tools=("onnx", "pnnx", "ncnn"),
     routes={
