@@ -58,7 +58,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Emulated]
 
 def test_every_target_for_boards_has_cells_on_every_python() -> None:
     found = {(cell.values[0], cell.values[1]) for cell in CELLS}
-    assert {(debian, name) for debian in PYTHONS for name in ("ncnn", "onnxruntime", "openvino", "tflite")} == found
+    assert {
+        (debian, name) for debian in PYTHONS for name in ("ncnn", "onnxruntime", "openvino", "tflite")
+    } == found
 
 
 @pytest.mark.slow

@@ -88,6 +88,8 @@ def test_what_boards_get(target, python, arch, glibc, runtime):
     ("openvino", "3.11", "armv7l", "glibc 2.36", "no wheel of openvino for armv7l",
      "tflite-runtime 2.14.0 runs here: --target tflite"),
     ("openvino", "3.13", "armv7l", "glibc 2.41", "no wheel of openvino for armv7l",
+     "ncnn 1.0.20261020 runs here: --target ncnn"),
+    ("openvino", "3.5", "armv7l", "glibc 2.31", "no wheel of openvino for armv7l",
      "tflite-runtime 2.14.0 is for Python 3.9 to 3.11 (glibc 2.34)"),
     ("tflite", "3.11", "armv6l", "glibc 2.36", "no wheel of ai-edge-litert or tflite-runtime for armv6l",
      "no runtime has one: wheels are for aarch64, armv7l, x86_64"),

@@ -17,7 +17,7 @@ _WITH_WEIGHTS = (*_FUSED, "DeconvolutionDepthWise", "Gemm", "MultiHeadAttention"
 _HALVES = b"\x47\x6b\x30\x01"  # what precedes weights of 16 bits
 
 
-def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
+def executed(path: Path) -> None:
     """None: ncnn runs the layers of the file."""
 
 
@@ -30,7 +30,9 @@ def shipped(path: Path) -> list[dict[str, Any]]:
     for layer in layers:
         takes = [makers[name] for name in layer.takes if name in makers]
         if layer.kind in _NO_OPERATIONS:
-            makers.update((name, one) for name in layer.gives for one in takes)  # a copy stands for its original
+            makers.update(
+                (name, one) for name in layer.gives for one in takes
+            )  # a copy stands for its original
             continue
         makers.update((name, layer.name) for name in layer.gives)
         rows.append(
