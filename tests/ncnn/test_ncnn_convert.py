@@ -17,7 +17,7 @@ from edgewright_targets.ncnn import explain
 
 Compiled = Callable[..., Artifact]
 Models = Callable[[str], Path]
-FLOAT, INT64 = 1, 7  # TensorProto.DataType
+FLOAT, UINT8, INT64 = 1, 2, 7  # TensorProto.DataType
 
 
 def outputs_of(artifact: Artifact, inputs: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -153,9 +153,13 @@ REFUSED = {
         [("ArgMax", ["x"], ["y"], {"axis": 1})], [X], [("y", INT64, [1, 1])], {},
         "conversion-failed", "output y is int64, but ncnn computes in floats only",
     ),
-    "integer input": (
-        [("Cast", ["x"], ["f"], {"to": FLOAT}), ("Sin", ["f"], ["y"], {})], [("x", INT64, [1, 10])], [Y], {},
-        "conversion-failed", "input x is int64, and ncnn takes integers only as indexes of an embedding",
+    "comparison": (
+        [("Less", ["x", "zero"], ["m"], {"name": "below"}), ("Cast", ["m"], ["y"], {"to": FLOAT, "name": "number"})], [X], [Y],
+        {"zero": np.float32(0.3)}, "operator-unknown", r"Cast \(number\)",
+    ),
+    "bytes as input": (
+        [("Cast", ["x"], ["f"], {"to": FLOAT}), ("Sin", ["f"], ["y"], {})], [("x", UINT8, [1, 10])], [Y], {},
+        "conversion-failed", "input x is uint8, and ncnn takes integers only as indexes of an embedding",
     ),
     "input as output": (
         [("Sin", ["x"], ["y"], {}), ("Identity", ["x"], ["z"], {})], [X], [Y, ("z", FLOAT, [1, 10])], {},

@@ -12,7 +12,7 @@ import pytest
 
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
-from edgewright_targets.ncnn import input_shapes, layer_releases, param_file, run_pnnx
+from edgewright_targets.ncnn import input_shapes, integer_ends, layer_releases, param_file, run_pnnx
 from edgewright_targets.ncnn.distinct_outputs import made_distinct
 from edgewright_targets.ncnn.param_file import Layer
 
@@ -144,3 +144,14 @@ def test_repeated_outputs_point_to_the_first_of_them() -> None:
     assert made_distinct(model) == [0, 0, 1]
     assert [item.name for item in model.graph.output] == ["s", "w"]
     assert [node.op_type for node in model.graph.node] == ["Sin", "Cos"]
+
+
+def test_integers_are_for_embeddings_alone() -> None:
+    inputs = (TensorSpec(name="words", shape=(1, 4), dtype="int64"),)
+    copies = Layer("Split", "s", ("in0",), ("a", "b"))
+    embed, other = Layer("Embed", "e", ("a",), ("c",)), Layer("BinaryOp", "add", ("b", "c"), ("d",))
+    integer_ends.refuse_readers(inputs, [copies, embed])
+    with pytest.raises(
+        ConversionError, match="input words is int64, and ncnn takes integers only as indexes"
+    ):
+        integer_ends.refuse_readers(inputs, [copies, embed, other])

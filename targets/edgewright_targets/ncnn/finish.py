@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edgewright_targets.ncnn import layer_releases, param_file
 from edgewright_targets.ncnn.distinct_outputs import made_distinct
 from edgewright_targets.ncnn.input_shapes import with_shapes
+from edgewright_targets.ncnn.integer_ends import INDEXES, refuse_readers, refuse_types
 from edgewright_targets.ncnn.param_file import Layer
 from edgewright_targets.ncnn.run_pnnx import converted
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from edgewright.sdk import StageContext, StageResult, TensorReport, TensorSpec
-
-_INTEGERS = ("int32", "int64")
 
 
 def convert(work: StageContext) -> StageResult:
@@ -42,10 +41,10 @@ def convert(work: StageContext) -> StageResult:
     refuse_large(work)
     model = onnx.load(str(work.path))
     refuse_classical(model, "ncnn")
-    _refuse_integer_outputs(work.outputs)
+    refuse_types(work.inputs, work.outputs)
     places = made_distinct(model)
     layers = _converted(model, work)
-    _refuse_integer_inputs(work.inputs, layers)
+    refuse_readers(work.inputs, layers)
     outputs = [f"out{place}" for place in places]
     layers, outputs = _repeated(layers, outputs)
     param_file.write(layers, work.folder / work.entry)
@@ -60,13 +59,14 @@ def convert(work: StageContext) -> StageResult:
 
 def _end(spec: TensorSpec, tensor: str) -> TensorReport:
     """An input or output: floats are float32 in ncnn, whatever the source uses."""
-    return {"name": tensor, "dtype": spec.dtype if spec.dtype in _INTEGERS else "float32"}
+    return {"name": tensor, "dtype": spec.dtype if spec.dtype in INDEXES else "float32"}
 
 
 def _converted(model: ModelProto, work: StageContext) -> list[Layer]:
     """Runs pnnx, leaves the weights in the stage's folder, and returns the layers."""
-    import ncnn
     import onnx
+
+    import ncnn
 
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         source = Path(scratch) / "source.onnx"
@@ -81,46 +81,6 @@ def _nodes(model: ModelProto) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node in model.graph.node:
         found.setdefault(node.op_type, []).append(node.name or node.output[0])
-    return found
-
-
-def _refuse_integer_outputs(outputs: tuple[TensorSpec, ...]) -> None:
-    from edgewright.sdk import Code, ConversionError
-
-    for spec in outputs:
-        if "float" not in spec.dtype:
-            raise ConversionError(
-                f"output {spec.name} is {spec.dtype}, but ncnn computes in floats only",
-                hint="export the model without its last step, such as ArgMax, or take another target, such as --target tflite",
-                code=Code.CONVERSION_FAILED,
-            )
-
-
-def _refuse_integer_inputs(inputs: tuple[TensorSpec, ...], layers: list[Layer]) -> None:
-    """Raises ConversionError for an input of integers that are not indexes into a table: all other layers would read floats."""
-    from edgewright.sdk import Code, ConversionError
-
-    for place, spec in enumerate(inputs):
-        if "float" in spec.dtype:
-            continue
-        readers = _readers(f"in{place}", layers)
-        if spec.dtype not in _INTEGERS or readers != {"Embed"}:
-            raise ConversionError(
-                f"input {spec.name} is {spec.dtype}, and ncnn takes integers only as indexes of an embedding",
-                hint="let the model take floats, or take another target, such as --target tflite",
-                code=Code.CONVERSION_FAILED,
-            )
-
-
-def _readers(tensor: str, layers: list[Layer]) -> set[str]:
-    """Kinds of the layers that read a tensor, also through copies of it."""
-    found: set[str] = set()
-    for layer in layers:
-        if tensor in layer.takes:
-            copies = (
-                [_readers(name, layers) for name in layer.gives] if layer.kind == "Split" else [{layer.kind}]
-            )
-            found = found.union(*copies)
     return found
 
 

@@ -24,6 +24,10 @@ _COMPLAINT = re.compile(r"not supported|unsupported|\bfailed\b|\berror\b", re.IG
 _LOG_OF_RUNTIME = re.compile(r"\[[WI]:onnxruntime")  # warnings of the ONNX Runtime inside pnnx
 _INPUT = re.compile(r'ex\.input\("(?P<name>\w+)", ncnn\.Mat\(.*?batch_index=(?P<axis>\d+)\)')
 _KEPT = 233  # pnnx's number for "no batch axis"
+_WORDS = {  # pnnx's words for operators of ONNX, where they are not alike
+    "to": "Cast", "gt": "Greater", "lt": "Less", "ge": "GreaterOrEqual", "le": "LessOrEqual", "eq": "Equal",
+    "scatter": "ScatterElements",
+}  # fmt: skip
 _EXPRESSION = "pnnx.Expression"  # arithmetic that feeds an operator which pnnx does not know
 _HINT = "write it with other operators, or take another target, such as --target onnxruntime"
 
@@ -144,5 +148,5 @@ def _refuse_unknown(
 def _titled(kind: str, operators: dict[str, list[str]]) -> str:
     """A kind of layer with the source's nodes of that kind: pnnx may have its own word for it, such as `torch.where` for Where."""
     word = kind.rpartition(".")[2].lower()
-    own = next((name for name in operators if name.lower() == word), None)
+    own = next((name for name in operators if name.lower() == _WORDS.get(word, word).lower()), None)
     return f"{own} ({', '.join(operators[own][:3])})" if own else kind
