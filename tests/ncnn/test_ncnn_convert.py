@@ -17,7 +17,7 @@ from edgewright_targets.ncnn import explain
 
 Compiled = Callable[..., Artifact]
 Models = Callable[[str], Path]
-FLOAT, UINT8, INT64 = 1, 2, 7  # TensorProto.DataType
+FLOAT, UINT8, INT32, INT64 = 1, 2, 6, 7  # TensorProto.DataType
 
 
 def outputs_of(artifact: Artifact, inputs: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -126,6 +126,24 @@ def test_an_input_that_nothing_reads_stays_an_input(compiled: Compiled, graph: A
     made = compiled(source)
     assert [one.name for one in made.manifest.inputs] == ["x", "unread"]
     assert_right(made, source, 1e-5)
+
+
+def test_indexes_of_32_bits_that_the_model_converts_first(compiled: Compiled, graph: Any) -> None:
+    random = np.random.default_rng(4)
+    source = graph(
+        [
+            ("Cast", ["x"], ["wide"], {"to": INT64}), ("Gather", ["table", "wide"], ["rows"], {}),
+            ("Reshape", ["rows", "flat"], ["r"], {}), ("MatMul", ["r", "dense"], ["y"], {}),
+        ],
+        [("x", INT32, [1, 12])], [("y", FLOAT, [1, 4])],
+        {
+            "table": random.normal(size=(16, 6)).astype("float32"), "flat": np.array([1, 72]),
+            "dense": random.normal(size=(72, 4)).astype("float32"),
+        },
+    )  # fmt: skip
+    made = compiled(source)
+    assert made.manifest.inputs[0].dtype == "int32"
+    assert_right(made, source, 1e-4)
 
 
 def test_an_operation_that_the_older_release_lacks_is_required(compiled: Compiled, graph: Any) -> None:

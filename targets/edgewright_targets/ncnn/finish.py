@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgewright_targets.ncnn import layer_releases, param_file
 from edgewright_targets.ncnn.distinct_outputs import made_distinct
+from edgewright_targets.ncnn.index_inputs import widen
 from edgewright_targets.ncnn.input_shapes import with_shapes
 from edgewright_targets.ncnn.integer_ends import INDEXES, refuse_readers, refuse_types
 from edgewright_targets.ncnn.param_file import Layer
@@ -42,6 +43,7 @@ def convert(work: StageContext) -> StageResult:
     model = onnx.load(str(work.path))
     refuse_classical(model, "ncnn")
     refuse_types(work.inputs, work.outputs)
+    widen(model)
     places = made_distinct(model)
     layers = _converted(model, work)
     refuse_readers(work.inputs, layers)

@@ -24,7 +24,7 @@ _COMPLAINT = re.compile(r"not supported|unsupported|\bfailed\b|\berror\b", re.IG
 _LOG_OF_RUNTIME = re.compile(r"\[[WI]:onnxruntime")  # warnings of the ONNX Runtime inside pnnx
 _INPUT = re.compile(r'ex\.input\("(?P<name>\w+)", ncnn\.Mat\(.*?batch_index=(?P<axis>\d+)\)')
 _KEPT = 233  # pnnx's number for "no batch axis"
-_WORDS = {  # pnnx's words for operators of ONNX, where they are not alike
+_WORDS = {  # pnnx's words for operators of ONNX, where they differ
     "to": "Cast", "gt": "Greater", "lt": "Less", "ge": "GreaterOrEqual", "le": "LessOrEqual", "eq": "Equal",
     "scatter": "ScatterElements",
 }  # fmt: skip
