@@ -31,8 +31,9 @@ REACHED = [name for name in targets.names() if way_of(name)]
 CELLS = [
     pytest.param(name, check, model, precision, id=f"{name}-{suite.title(check, model, precision)}")
     for name in REACHED
-    for check, model, precision in suite.CHECKS
-    if precision in targets.load(name).precisions
+    for check, model, precision in suite.of_artifacts(
+        [" ".join(case) for case in suite.CASES if case[1] in targets.load(name).precisions]
+    )
 ]
 
 

@@ -48,4 +48,4 @@ def _drop_conversions(model: ModelProto) -> None:
 
 def _indexes_by(node: NodeProto, name: str) -> bool:
     """Whether a node uses a tensor as indexes of a table, and for nothing else."""
-    return node.op_type == "Gather" and node.input[1] == name and node.input[0] != name
+    return bool(node.op_type == "Gather" and node.input[1] == name and node.input[0] != name)
