@@ -75,6 +75,13 @@ def test_a_crash_is_an_error_even_if_there_are_files(stand_in: Stand) -> None:
         converted(stand_in("", status=3))
 
 
+def test_a_signal_is_named(stand_in: Stand, tmp_path: Path) -> None:
+    source = stand_in("")
+    (tmp_path / "pnnx").write_text("#!/bin/sh\nkill -SEGV $$\n")
+    with pytest.raises(ConversionError, match=r"it crashed \(signal 11\)"):
+        converted(source)
+
+
 def test_without_pnnx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConversionError, match="pnnx is not installed") as caught:

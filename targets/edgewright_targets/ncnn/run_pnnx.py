@@ -80,7 +80,8 @@ def converted(
     print(text)  # noqa: T201 - a worker's stdout is its log
     param, weights = (source.with_name(f"{source.stem}.ncnn.{kind}") for kind in ("param", "bin"))
     if status or not (param.is_file() and weights.is_file()):
-        raise _failed(_complaint(text) or f"exit status {status}", operators)
+        ended = f"it crashed (signal {-status})" if status < 0 else f"exit status {status}"
+        raise _failed(_complaint(text) or ended, operators)
     layers = param_file.read(param)
     _refuse_unknown(layers, {match["name"] for match in _IGNORED.finditer(text)}, knows, operators)
     if complaint := _complaint(text):
