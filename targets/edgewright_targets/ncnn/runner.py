@@ -93,9 +93,8 @@ class Session:
         self.accelerator = "cpu"
         self._net = net
         inputs = _matched(manifest["inputs"], net.input_names(), "inputs")
-        ends = [
-            name for name in net.output_names() if name not in inputs
-        ]  # it lists inputs that nothing reads
+        # ncnn lists inputs that nothing reads among the outputs
+        ends = [name for name in net.output_names() if name not in inputs]
         self._outputs = _matched(manifest["outputs"], ends, "outputs")
         self._inputs = [(name, spec["dtype"], sizes[name]) for name, spec in zip(inputs, manifest["inputs"])]
 
