@@ -37,7 +37,8 @@ def cases() -> list[tuple[str, str, str | None]]:
             target = targets.load(name)
             for precision in PRECISIONS[kind]:
                 routes = target.as_is if precision is None else target.routes
-                if kind in routes and not routes[kind].toolchains:
+                made = precision is None or precision in target.precisions
+                if made and kind in routes and not routes[kind].toolchains:
                     found.append((file, name, precision))
     return found
 
