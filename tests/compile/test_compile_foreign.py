@@ -129,7 +129,7 @@ def test_openvino_s_operator_the_log_and_other_targets_are_named(workers: Worker
         compile_model(request, workers=workers)
     assert caught.value.message.endswith("No conversion rule found for operations: Det-17")
     assert caught.value.hint == (
-        f"another target may take it: --target onnxruntime, openvino2021 or tflite; log: {workers.log}"
+        f"another target may take it: --target ncnn, onnxruntime, openvino2021 or tflite; log: {workers.log}"
     )
     assert "unconverted_ops_report" in workers.log.read_text()
 

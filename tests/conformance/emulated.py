@@ -65,7 +65,8 @@ def unpack(debian: str, row: RuntimeRow, into: Path, arch: str = ARCH) -> str:
     """Unpacks the wheels of a runtime for a suite's Python, as an agent does; returns the folder."""
     python, glibc = PYTHONS[debian]
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
-    for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires]):
+    own = [] if any(one.startswith("numpy") for one in row.requires) else ["numpy"]  # the suite needs it
+    for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires, *own]):
         with zipfile.ZipFile(wheel.path) as archive:
             archive.extractall(into)
     return str(into)

@@ -75,6 +75,9 @@ def test_every_board_gets_the_best_wheel_that_is_published(target, arch):
     ("onnxruntime", "3.11", "aarch64", "2.27", "onnxruntime 1.28.0"),   # a newer Python on an old system
     ("openvino", "3.13", "x86_64", "2.27", "openvino 2025.3.0"),
     ("openvino2021", "3.9", "x86_64", "2.31", "openvino 2021.4.2"),
+    ("ncnn", "3.13", "armv7l", "2.41", "ncnn 1.0.20261020"),            # Pi OS Trixie, 32-bit
+    ("ncnn", "3.9", "armv7l", "2.31", "ncnn 1.0.20261020"),
+    ("ncnn", "3.6", "aarch64", "2.27", "ncnn 1.0.20250503"),            # JetPack 4
 ])  # fmt: skip
 def test_what_boards_get(target, python, arch, glibc, runtime):
     row = compatibility.choose(targets.load(target), host(python, arch, glibc), None, {})
@@ -85,6 +88,8 @@ def test_what_boards_get(target, python, arch, glibc, runtime):
     ("openvino", "3.11", "armv7l", "glibc 2.36", "no wheel of openvino for armv7l",
      "tflite-runtime 2.14.0 runs here: --target tflite"),
     ("openvino", "3.13", "armv7l", "glibc 2.41", "no wheel of openvino for armv7l",
+     "ncnn 1.0.20261020 runs here: --target ncnn"),
+    ("openvino", "3.5", "armv7l", "glibc 2.31", "no wheel of openvino for armv7l",
      "tflite-runtime 2.14.0 is for Python 3.9 to 3.11 (glibc 2.34)"),
     ("tflite", "3.11", "armv6l", "glibc 2.36", "no wheel of ai-edge-litert or tflite-runtime for armv6l",
      "no runtime has one: wheels are for aarch64, armv7l, x86_64"),
@@ -173,10 +178,13 @@ CELLS = [
     ("tflite", "3.14", "aarch64", "2.41"),
     ("openvino", "3.8", "aarch64", "2.31"),
     ("openvino2021", "3.6", "x86_64", "2.27"),
+    ("ncnn", "3.6", "aarch64", "2.27"),
+    ("ncnn", "3.8", "armv7l", "2.31"),
+    ("ncnn", "3.13", "armv7l", "2.41"),
 ]
 
 
-@pytest.mark.slow  # 8 resolutions by the real pip: about 30 s, 150 MB
+@pytest.mark.slow  # 11 resolutions by the real pip: about 40 s, 190 MB
 @pytest.mark.parametrize(("target", "python", "arch", "glibc"), CELLS)
 def test_the_index_has_what_the_rows_say(target, python, arch, glibc):
     (wanted,) = [plan.one_of(target, python, arch, glibc, None)]

@@ -11,6 +11,7 @@ from command_line import command_line
 MODEL = Path(__file__).parents[3] / "examples" / "digits" / "digits-v1.keras"
 CASES = [
     ("3.6", "onnxruntime", "onnxruntime 1.10.0"),
+    ("3.6", "ncnn", "ncnn 1.0.20250503"),
     ("3.7", "onnxruntime", "onnxruntime 1.14.1"),
     ("3.8", "onnxruntime", "onnxruntime 1.19.2"),
     ("3.8", "tflite", "tflite-runtime 2.14.0"),

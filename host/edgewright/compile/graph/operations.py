@@ -15,7 +15,8 @@ _LAYERS = {
     "convolutionbackpropdata", "conv_transpose2d", "fusedconv", "nhwcfusedconv", "nhwcconv", "qlinearconv", "convinteger",
     "matmul", "batchmatmulv2", "batchmatmul", "batch_matmul", "gemm", "fullyconnected", "fully_connected", "linear",
     "addmm", "mm", "bmm", "fusedgemm", "fusedmatmul", "qgemm", "qlinearmatmul", "matmulinteger", "matmulnbits",
-    "matmulintegertofloat", "dynamicquantizematmul",
+    "matmulintegertofloat", "dynamicquantizematmul", "innerproduct", "convolution1d", "convolutiondepthwise",
+    "deconvolution", "deconvolutiondepthwise",
 }  # fmt: skip
 _NORMS = {
     "batchnormalization", "fusedbatchnormv3", "fusedbatchnorm", "fusedbatchnormv2", "batch_norm", "batchnorminference",
