@@ -86,7 +86,8 @@ def ensure_runtime(
         here = picked.wheels or recalled(search.host, picked.asked)
         if here:  # otherwise the sizes are not known
             disk_space.check(session, facts, here, picked.title)
-        ref = protocol.runtime_id([wheel.sha256 for wheel in here]) if here else ""
+        lacking = picked.wheels and picked.asked  # given ones, whose dependencies are still to be found
+        ref = protocol.runtime_id([wheel.sha256 for wheel in here]) if here and not lacking else ""
         return RuntimeChoice(
             ref=ref, name=picked.row.distribution, version=picked.row.version, installed=True
         )

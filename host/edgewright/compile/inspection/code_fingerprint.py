@@ -23,6 +23,7 @@ _LAYERS: tuple[str, ...] = (
     "store",
     "error_codes.py",
     "errors.py",
+    "file_hashes.py",
     "files.py",
     "plugins.py",
     "python_syntax.py",
