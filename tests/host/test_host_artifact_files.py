@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
 
+from edgewright import file_hashes
 from edgewright.errors import ArtifactError
 from edgewright.nouns.artifact import Artifact
 from edgewright.store import artifacts
@@ -55,12 +57,13 @@ def test_sizes_come_before_hashes(artifact: Artifact, monkeypatch: pytest.Monkey
         path.symlink_to("/dev/zero")
     else:
         os.truncate(path, 2**40)
-    hashes = artifacts.sha256_file
+    hashes = file_hashes.hashed
 
-    def small(one: Path) -> str:
-        assert one != path, "it is hashed"
-        return hashes(one)
+    def small(file: BufferedReader) -> str:
+        assert Path(file.name) != path, "it is hashed"
+        return hashes(file)
 
-    monkeypatch.setattr(artifacts, "sha256_file", small)
+    monkeypatch.setattr(file_hashes, "hashed", small)
+    monkeypatch.setattr(file_hashes, "SETTLED_NS", 0)
     with pytest.raises(ArtifactError):
         artifacts.load(artifact.folder)
