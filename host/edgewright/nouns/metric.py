@@ -11,7 +11,7 @@ from edgewright.nouns.base import Noun
 OWN = re.compile(r".+\.py:[A-Za-z_]\w*\Z")  # `module.py:function`, a user's metric
 BOUNDLESS = 1e9  # the drop if an error appears where the reference has none; JSON has no infinity
 DEFAULT = "top1"
-RANKS = 5  # how many of the best classes are kept per sample if a metric needs no more
+RANKS = 5  # how many of the best classes are kept per sample for metrics that look at the ranks alone
 TOP = f"top{RANKS}"  # the name of such answers, on the wire too
 
 

@@ -93,7 +93,7 @@ def coarse(
 ) -> list[Part]:  # fmt: skip
     """The suspected parts that have too few levels on all calibration samples.
 
-    The goldens are among these samples, so a part with enough levels there needs no more runs of the source.
+    The goldens are among these samples, so a part that has enough levels in them does not need further runs of the source.
     """
     if not parts:
         return []
