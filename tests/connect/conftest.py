@@ -76,7 +76,16 @@ class Sshd:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        raise AssertionError((self.folder / "sshd.log").read_text())
+        raise AssertionError(self.log())
+
+    def log(self, sentence: str = "", times: int = 1) -> str:
+        """Its log. A server writes of a login just after it has let the client in: so this waits until a sentence is there so many times, 10 s at most."""
+        until = time.monotonic() + 10
+        while (found := (self.folder / "sshd.log").read_text()).count(sentence) < times:
+            if time.monotonic() > until:
+                break
+            time.sleep(0.02)
+        return found
 
     def stop(self) -> None:
         """Ends the listener and the remaining sessions."""

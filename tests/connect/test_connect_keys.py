@@ -31,7 +31,7 @@ def enter(board, fleet, ask=None):
 
 def offered(server):
     """The fingerprints of the keys that a server was asked to accept, in their order."""
-    log = (server.folder / "sshd.log").read_text()
+    log = server.log("Accepted publickey")
     return re.findall(r"(?:Accepted|Failed|Postponed) publickey for \S+ from .* (SHA256:\S+)", log)
 
 
@@ -169,7 +169,7 @@ def test_certificates(kind, held, tmp_path, new_key, agent, configure, make_sshd
             lines = [f"IdentityFile {key}.pub", f"CertificateFile {other}"]
     configure(*lines)
     enter(make_board(server), fleet)
-    log = (server.folder / "sshd.log").read_text()
+    log = server.log("Accepted publickey")
     assert re.search(r"Accepted publickey .* ID me ", log), log
 
 

@@ -20,10 +20,6 @@ def text(key):
     return " ".join(Path(f"{key}.pub").read_text().split()[:2])
 
 
-def log_of(server):
-    return (server.folder / "sshd.log").read_text()
-
-
 LACKING = {
     "key exchange": ("KexAlgorithms sntrup761x25519-sha512@openssh.com", "KexAlgorithms"),
     "cipher": ("Ciphers chacha20-poly1305@openssh.com", "Ciphers"),
@@ -38,7 +34,7 @@ def test_a_kind_of_algorithm_that_is_not_shared_is_named(
 ):
     line, keyword = LACKING[kind]
     server = make_sshd(identity, lines=(line,), key="rsa")
-    board, before = make_board(server), log_of(server).count("Connection from")
+    board, before = make_board(server), server.log().count("Connection from")
     with pytest.raises(negotiation.NoCommonAlgorithm) as scanned:
         trust.scan(board, fleet)
     pinned(fleet, "pi", server.host_key)
@@ -49,7 +45,7 @@ def test_a_kind_of_algorithm_that_is_not_shared_is_named(
         assert f"offers only {line.split()[1].replace(',', ', ')}" in error.message
         assert f"`{keyword}`" in error.hint and error.code == "unreachable"
     assert (
-        log_of(server).count("Connection from") <= before + 3
+        server.log().count("Connection from") <= before + 3
     )  # the fixture's probe too; no retries: the server would answer the same
 
 

@@ -88,7 +88,7 @@ def test_unknown_host_key_is_refused_before_the_login(sshd, make_board, fleet):
         output(make_board(sshd), fleet)
     assert caught.value.code == "host-key-unknown"
     assert caught.value.hint == "edgewright fleet trust pi"
-    assert "Accepted" not in (sshd.folder / "sshd.log").read_text()
+    assert "Accepted" not in sshd.log()
 
 
 def test_changed_host_key_shows_both_fingerprints(sshd, make_board, fleet, pinned, new_key, tmp_path):
@@ -104,7 +104,7 @@ def test_changed_host_key_shows_both_fingerprints(sshd, make_board, fleet, pinne
     ]
     assert caught.value.code == "host-key-changed"
     assert all(one in caught.value.message for one in shown)
-    log = (sshd.folder / "sshd.log").read_text()
+    log = sshd.log()
     assert "Accepted" not in log and "Failed" not in log
 
 
@@ -142,7 +142,7 @@ def test_jump_host(sshd, make_sshd, identity, make_board, fleet, pinned):
         output(board, fleet)
     pinned(fleet, f"127.0.0.1:{sshd.port}", sshd.host_key, jump=True)
     assert output(board, fleet)[0] == b"out\n"
-    assert "Accepted publickey" in (sshd.folder / "sshd.log").read_text()
+    assert "Accepted publickey" in sshd.log("Accepted publickey")
 
 
 def test_a_jump_host_that_was_pinned_in_upper_case_is_pinned(
@@ -218,7 +218,7 @@ def test_login_survives_max_startups(identity, make_sshd, make_board, fleet, pin
         ("127.0.0.1", server.port)
     ):  # holds the only place until its grace time ends
         assert output(make_board(server), fleet)[0] == b"out\n"
-    assert "drop connection" in (server.folder / "sshd.log").read_text()
+    assert "drop connection" in server.log("drop connection")
 
 
 def test_large_output_and_log_do_not_block_each_other(sshd, make_board, fleet, pinned):

@@ -38,10 +38,6 @@ def log_in(board, fleet):
         transport.close()
 
 
-def log_of(server):
-    return (server.folder / "sshd.log").read_text()
-
-
 def with_key(server, key):
     """Starts a server again with another host key."""
     server.stop()
@@ -112,7 +108,7 @@ def test_a_key_beside_the_pinned_ones_is_refused_with_all_fingerprints(
         TrustError, match=r"pinned SHA256:\S+, SHA256:\S+, SHA256:\S+, shown SHA256:"
     ) as caught:
         log_in(make_board(sshd), fleet)
-    assert caught.value.code == "host-key-changed" and "Accepted" not in log_of(sshd)
+    assert caught.value.code == "host-key-changed" and "Accepted" not in sshd.log()
 
 
 def test_a_jump_host_may_have_several_keys_too(sshd, make_sshd, identity, make_board, fleet, keys, pin_all):
@@ -253,7 +249,7 @@ def test_a_revoked_key_is_refused_although_it_is_pinned(sshd, make_board, fleet,
     known(own_home, "", f"@revoked * {text(sshd.host_key)}")
     with pytest.raises(TrustError, match="the host key of pi is revoked: SHA256:") as caught:
         log_in(make_board(sshd), fleet)
-    assert caught.value.code == "host-key-revoked" and "Accepted" not in log_of(sshd)
+    assert caught.value.code == "host-key-revoked" and "Accepted" not in sshd.log()
     assert f"line 2 of {own_home}/.ssh/known_hosts" in caught.value.hint
     run = written(make_board(sshd))
     for options in (
@@ -297,7 +293,7 @@ def test_a_revoked_key_of_a_jump_host_is_refused(
     known(own_home, f"@revoked [127.0.0.1]:{sshd.port} {text(sshd.host_key)}")
     with pytest.raises(TrustError, match=r"jump host 127\.0\.0\.1 is revoked"):
         log_in(make_board(inner, jump=f"127.0.0.1:{sshd.port}"), fleet)
-    assert "Accepted" not in log_of(sshd)
+    assert "Accepted" not in sshd.log()
 
 
 def test_a_file_that_may_revoke_and_is_too_large_stops_the_login(sshd, make_board, fleet, own_home, pin_all):

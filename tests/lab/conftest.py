@@ -9,7 +9,10 @@ from typing import Any
 
 import needs
 import pytest
+from command_line import document_of
 
+from edgewright.cli.main import main
+from edgewright.compile.workers.pool import Workers
 from edgewright.lab import boards
 from edgewright.lab.boards import LabBoard
 
@@ -42,13 +45,41 @@ def up(fleet: Path, home: Path) -> Iterator[Callable[..., list[LabBoard]]]:
 @pytest.fixture
 def emulator() -> None:
     """What boards of another architecture need."""
-    needs.tool("qemu-aarch64-static", "apt-get", "dpkg-deb")
+    needs.tool("qemu-aarch64-static", "qemu-arm-static", "apt-get", "dpkg-deb")
 
 
 @pytest.fixture
 def machine() -> None:
     """What whole machines of another architecture need."""
-    needs.tool("qemu-system-aarch64", "qemu-img", "fdtput", "apt-get", "dpkg-deb")
+    needs.tool("qemu-system-aarch64", "qemu-system-arm", "qemu-img", "fdtput", "apt-get", "dpkg-deb")
+
+
+@pytest.fixture(scope="module")
+def here(module_home: Path) -> Iterator[Path]:
+    """The folder of a module's tests: its userlands are made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(module_home)
+        yield module_home
+        assert main(["lab", "down"]) == 0
+
+
+@pytest.fixture
+def run(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Runs a command; returns its exit code and its result or error."""
+
+    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code = main([*arguments, "--json"])
+        document = document_of(capsys.readouterr().out)
+        return code, document["result"] or document["error"]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def workers(here: Path) -> Iterator[Workers]:
+    """The worker processes that all conversions of a module share."""
+    with Workers(here / "convert.log") as running:
+        yield running
 
 
 @pytest.fixture(params=sorted(KINDS))

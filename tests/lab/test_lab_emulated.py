@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -11,23 +10,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import document_of
 from flat_requests import deploy_request
 
 from edgewright.cli.main import main
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
+from edgewright.config import profiles
 from edgewright.deployments.deployment import deploy
 from edgewright.deployments.request import DeployRequest
 from edgewright.deployments.rollback import RollbackRequest, rollback
 from edgewright.lab import processes
 from edgewright.lab.emulation import userland, userland_board
+from edgewright.lab.emulation.architectures import ARM64, Emulation
 from edgewright.lab.registry.state import LabError
 from edgewright.nouns.measurement import Protocol
 from edgewright.nouns.progress import ProgressEvent
@@ -36,63 +35,13 @@ from edgewright.store.history import History
 
 DIGITS = Path(__file__).parents[2] / "examples/digits"
 BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=300.0)
-LENIENT = """\
-name = "digits"
-model = "{model}"
-
-[budget]
-max_slowdown = 50.0
-"""
+TRIXIE = Emulation(architecture=ARM64, suite="trixie")
 
 
-@pytest.fixture(scope="module")
-def here(module_home: Path) -> Iterator[Path]:
-    """The folder of this module's tests: the userlands are made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(module_home)
-        # how fast an emulated board is says nothing: no release is to be refused for it
-        (module_home / "lenient.toml").write_text(LENIENT.format(model=DIGITS / "digits-v1.keras"))
-        yield module_home
-        assert main(["lab", "down"]) == 0
-
-
-@pytest.fixture
-def run(here: Path, capsys: pytest.CaptureFixture[str]):
-    """Runs a command; returns its exit code and its result or error."""
-
-    def call(*arguments: str) -> tuple[int, dict]:
-        code = main([*arguments, "--json"])
-        document = document_of(capsys.readouterr().out)
-        return code, document["result"] or document["error"]
-
-    return call
-
-
-def deployed(run, board: str, target: str, model: str = "digits-v1.keras") -> dict:
-    """The outcome of deploying a digits model as int8."""
-    code, document = run(
-        "deploy", str(DIGITS / model), "--to", board, "--name", f"digits-{target}", "--target", target,
-        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"),
-        "--evaluation", str(DIGITS / "evaluation.npz"), "--project", "lenient.toml",
-    )  # fmt: skip
-    assert code == 0, json.dumps(document.get("outcomes", document))
-    return document["outcomes"][0]
-
-
-def main_job(run, board: str, target: str) -> None:
-    """Deploy twice, measure, roll back; right answers each time."""
-    first = deployed(run, board, target)
-    assert first["outcome"] == "committed"
-    answers = next(check for check in first["checks"] if check["name"] == "answers")
-    assert answers["ok"] and answers["value"] > 15
-    assert deployed(run, board, target, "digits-v4.keras")["outcome"] == "committed"
-    code, document = run("rollback", f"digits-{target}", "--on", board)
-    assert code == 0
-    assert document["outcomes"][0]["current"] == first["release"]
-
-
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("emulator")
-def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> None:
+def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path, workers: Workers) -> None:
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
     code, document = run("lab", "up", "--boards", "1", "--profile", "pi4b")
@@ -106,8 +55,8 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> No
     assert facts["python"]["platform"] == "linux-aarch64"
     assert facts["distribution"] == "Debian GNU/Linux 12 (bookworm)"
     assert {"arch", "cpu", "model", "serial", "memory_mb"} <= set(facts["simulated"])
-    main_job(run, "lab-1", "tflite")
-    program = next((here / "userlands").glob("bookworm-*/usr/bin/true"))
+    whole_job("lab-1", "tflite", workers)
+    program = here / "lab/lab/lab-1/image/usr/bin/true"
     with pytest.raises(
         OSError, match="Exec format error"
     ):  # the board runs such programs, this machine does not
@@ -117,7 +66,8 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> No
 @pytest.mark.usefixtures("emulator")
 def test_an_emulated_boards_facts_are_its_userlands(run, here: Path) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
-    image = next(path for path in (here / "userlands").glob("bookworm-*") if path.is_dir())
+    image = (here / "lab/lab/lab-1/image").readlink()
+    assert list(image.glob("usr/lib/python3.11/__pycache__/argparse.*.pyc")), "each program would compile it"
     libc = (image / "usr/lib/aarch64-linux-gnu/libc.so.6").read_bytes()
     ssh = (image / "usr/bin/ssh").read_bytes()
     # what only this board has: its own process sees it, this machine does not
@@ -140,15 +90,8 @@ def test_an_emulated_boards_facts_are_its_userlands(run, here: Path) -> None:
     assert facts["thermal"] == [{"zone": "cpu-thermal", "temperature_c": 48.312, "cpu": True}]
     assert facts["jetpack"] == facts["governor"] == "" and facts["throttled_flags"] is None
     assert diagnosis["profile"] == "pi4b"
-    assert [one["target"] for one in diagnosis["targets"]] == ["tflite", "onnxruntime", "openvino"]
+    assert [one["target"] for one in diagnosis["targets"]] == list(profiles.load("pi4b").targets)
     assert all(one["runtime"] for one in diagnosis["targets"])
-
-
-@pytest.fixture(scope="module")
-def workers(here: Path) -> Iterator[Workers]:
-    """The worker processes that all conversions share."""
-    with Workers(here / "convert.log") as running:
-        yield running
 
 
 def request(board: str, target: str, model: str, **more: Any) -> DeployRequest:
@@ -179,9 +122,9 @@ def whole_job(board: str, target: str, workers: Workers) -> None:
     assert outcome.outcome == "committed" and outcome.current == first.release != second.release
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # their suites and answers on arm64 are in CI in tests/conformance
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("target", ["iree", "onnxruntime", "openvino"])
 @pytest.mark.usefixtures("emulator")
 def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, target: str) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
@@ -194,7 +137,7 @@ def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, targ
 UP = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4b", "--name", "pi")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("machine")
 def test_a_machine_says_what_it_is(run, here: Path) -> None:
@@ -206,7 +149,7 @@ def test_a_machine_says_what_it_is(run, here: Path) -> None:
     assert facts["kernel"] != platform.release() and facts["root_problem"] == ""
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("machine")
 def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
@@ -227,24 +170,16 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
     assert not fleet.exists() or "half-1" not in fleet.read_text()
 
 
+@pytest.mark.exhaustive  # in CI on the lighter kind of board, above; the next test deploys to a machine
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(
-    "target",
-    [
-        pytest.param("tflite", marks=pytest.mark.slow),
-        pytest.param(
-            "onnxruntime", marks=pytest.mark.exhaustive
-        ),  # in CI on the lighter kind of board, above
-        pytest.param("openvino", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.parametrize("target", ["tflite", "onnxruntime", "openvino"])
 @pytest.mark.usefixtures("machine")
 def test_a_machine_takes_a_release_and_gives_it_back(run, here: Path, workers: Workers, target: str) -> None:
     assert run(*UP)[0] == 0  # it runs already, but for the first
     whole_job("pi-1", target, workers)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("machine")
 def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(
@@ -277,10 +212,10 @@ def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_relea
 
 
 def test_an_unknown_suite_architecture_and_mirror_are_one_line(run, here: Path, capsys) -> None:
-    with pytest.raises(LabError, match="no such suite: woody"):
-        userland.ready("woody")
+    with pytest.raises(LabError, match="no such suite for arm64: woody"):
+        userland.ready(Emulation(architecture=ARM64, suite="woody"))
     with pytest.raises(LabError, match="not the address of a Debian archive"):
-        userland.ready("trixie", mirror="ftp; rm -rf")
+        userland.ready(TRIXIE, mirror="ftp; rm -rf")
     assert main(["lab", "up", "--arch", "riscv64"]) == 64
     assert "no such architecture" in capsys.readouterr().err
 
@@ -291,13 +226,11 @@ def test_a_kernel_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(userland_board.os, "uname", Old)
     with pytest.raises(LabError, match=r"needed is 6\.7") as caught:
-        userland_board.qemu()
+        userland_board.qemu(ARM64)
     assert "--vm" in caught.value.hint
 
 
-def test_an_archive_that_cannot_be_reached_leaves_nothing(here: Path) -> None:
-    before = set((here / "userlands").iterdir()) if (here / "userlands").is_dir() else set()
+def test_an_archive_that_cannot_be_reached_leaves_nothing(home: Path) -> None:
     with pytest.raises(LabError, match="apt-get failed"):
-        userland.ready("trixie", mirror="http://127.0.0.1:9/debian")
-    left = set((here / "userlands").iterdir()) - before
-    assert {path.name for path in left} <= {".lock"}
+        userland.ready(TRIXIE, mirror="http://127.0.0.1:9/debian")
+    assert [path.name for path in (home / "userlands").iterdir()] == [".lock"]

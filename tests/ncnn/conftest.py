@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from flat_requests import compile_request
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
+
+sys.path.insert(0, str(Path(__file__).parent))  # for right_outputs
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +38,10 @@ def compiled(workers: Workers) -> Callable[..., Artifact]:
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Callable[..., Path]:
-    """`graph(nodes, inputs, outputs, weights={})`: the path of a checked ONNX file.
+    """`graph(nodes, inputs, outputs, weights={}, opset=17)`: the path of a checked ONNX file.
 
-    Each node is (operator, inputs, outputs, attributes); each end is (name, type of TensorProto, shape).
+    Each node is (operator, inputs, outputs, attributes); each end is (name, type of TensorProto, shape); the shape of an output may be
+    None: it is inferred.
     """
 
     def make(
@@ -45,6 +49,7 @@ def graph(tmp_path: Path) -> Callable[..., Path]:
         inputs: Sequence[tuple[str, int, list[Any]]],
         outputs: Sequence[tuple[str, int, list[Any]]],
         weights: Mapping[str, Any] | None = None,
+        opset: int = 17,
     ) -> Path:
         import onnx
         from onnx import helper, numpy_helper
@@ -56,7 +61,8 @@ def graph(tmp_path: Path) -> Callable[..., Path]:
             [helper.make_tensor_value_info(*end) for end in outputs],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in (weights or {}).items()],
         )
-        model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model)
         path = tmp_path / "few.onnx"
         onnx.save(model, path)

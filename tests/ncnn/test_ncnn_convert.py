@@ -8,55 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from right_outputs import FLOAT, INT32, INT64, UINT8, assert_right
 
-from edgewright import targets
-from edgewright.compile.sources import onnx_session
 from edgewright.errors import ConversionError, EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright_targets.ncnn import explain
 
 Compiled = Callable[..., Artifact]
 Models = Callable[[str], Path]
-FLOAT, UINT8, INT32, INT64 = 1, 2, 6, 7  # TensorProto.DataType
-
-
-def outputs_of(artifact: Artifact, inputs: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """What the runner computes, in the manifest's shapes."""
-    manifest = artifact.manifest
-    raw = {
-        "entry": manifest.entry, "precision": manifest.precision,
-        "inputs": [{"name": one.name, "tensor": one.bound, "dtype": one.dtype, "shape": one.shape} for one in manifest.inputs],
-        "outputs": [{"name": one.name, "tensor": one.bound, "dtype": one.dtype, "shape": one.shape} for one in manifest.outputs],
-    }  # fmt: skip
-    session = targets.runner("ncnn").load(str(artifact.folder), raw, {"threads": 1})
-    found = session.read(session.infer(session.feed([array.tobytes() for array in inputs])))
-    session.close()
-    return [
-        np.frombuffer(data, spec.dtype).reshape(spec.shape)
-        for data, spec in zip(found, manifest.outputs, strict=True)
-    ]
-
-
-def assert_right(artifact: Artifact, source: Path, tolerance: float) -> None:
-    """Compares three new inputs with the source in ONNX Runtime; the source's outputs differ from input to input."""
-    session, random, seen = onnx_session.session(source), np.random.default_rng(99), set()
-    for _ in range(3):
-        inputs = [
-            random.integers(0, 16, spec.shape).astype(spec.dtype)
-            if "int" in spec.dtype
-            else random.normal(size=spec.shape).astype(spec.dtype)
-            for spec in artifact.manifest.inputs
-        ]
-        names = [spec.name for spec in artifact.manifest.inputs]
-        wanted = session.run(
-            [spec.name for spec in artifact.manifest.outputs], dict(zip(names, inputs, strict=True))
-        )
-        found = outputs_of(artifact, inputs)
-        assert [one.shape for one in found] == [one.shape for one in wanted]
-        for one, other in zip(found, wanted, strict=True):
-            assert np.abs(one - other).max() < tolerance
-        seen.add(wanted[0].tobytes())
-    assert len(seen) == 3
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 3e-6), ("fp16", 6e-3)])
@@ -73,6 +32,29 @@ def test_outputs_are_the_sources(
     assert manifest.parity.sqnr_db > (100 if precision == "fp32" else 50)
     kinds = {row["arithmetic"] for row in explain.shipped(made.folder / manifest.entry)} - {""}
     assert kinds == {precision}
+
+
+@pytest.mark.parametrize("value", [[], [1.5]], ids=["zeros", "a-value"])
+def test_a_pad_without_a_mode_is_constant(
+    compiled: Compiled, graph: Callable[..., Path], value: list[float]
+) -> None:
+    """So tf2onnx writes Keras' ZeroPadding2D, in every MobileNetV2."""
+    taken = ["act", "widths", *(["value"] if value else [])]
+    source = graph(
+        [
+            ("Relu", ["x"], ["act"], {}),
+            ("Pad", taken, ["padded"], {}),
+            ("Conv", ["padded", "kernel"], ["y"], {"group": 4, "kernel_shape": [3, 3], "strides": [2, 2]}),
+        ],
+        [("x", FLOAT, [1, 4, 8, 8])],
+        [("y", FLOAT, [1, 4, 4, 4])],
+        {
+            "widths": np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int64),
+            "kernel": np.random.default_rng(4).normal(size=(4, 1, 3, 3)).astype(np.float32),
+            **({"value": np.float32(value[0])} if value else {}),
+        },
+    )
+    assert_right(compiled(source), source, 3e-6)
 
 
 def test_names_and_shapes_are_the_sources(compiled: Compiled, small_models: Models) -> None:
@@ -200,8 +182,7 @@ def test_recurrent_layers_are_refused_by_name(compiled: Compiled, small_models: 
         compiled(small_models("onnx") / "lstm.onnx")
 
 
-@pytest.mark.parametrize("precision", ["int8", "int8-dynamic"])
-def test_int8_is_refused_with_what_there_is(compiled: Compiled, small_models: Models, precision: str) -> None:
-    with pytest.raises(EdgewrightError, match=f"precision not available on ncnn: {precision}") as caught:
-        compiled(small_models("onnx") / "cnn.onnx", precision)
-    assert caught.value.hint == "available are fp32, fp16"
+def test_ranges_at_run_time_are_refused_with_what_there_is(compiled: Compiled, small_models: Models) -> None:
+    with pytest.raises(EdgewrightError, match="precision not available on ncnn: int8-dynamic") as caught:
+        compiled(small_models("onnx") / "cnn.onnx", "int8-dynamic")
+    assert caught.value.hint == "available are fp32, fp16, int8, int8-mixed"

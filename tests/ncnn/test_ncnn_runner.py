@@ -15,6 +15,7 @@ import pytest
 from command_line import command_line
 
 from edgewright import targets
+from edgewright.config import home
 from edgewright.nouns.artifact import Artifact
 from edgewright.testing import targets as suite
 from edgewright_targets.ncnn import runner
@@ -71,9 +72,9 @@ def test_it_imports_on_old_pythons(python: str) -> None:
 def test_fp32_is_exact_and_fp16_sums_in_32_bits() -> None:
     names = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage")
     opt = SimpleNamespace(**dict.fromkeys(names, True))
-    runner._set_arithmetic(opt, False)
+    runner.set_arithmetic(opt, "fp32")
     assert vars(opt) == dict.fromkeys(names, False)
-    runner._set_arithmetic(opt, True)
+    runner.set_arithmetic(opt, "fp16")
     assert [name for name in names if getattr(opt, name)] == ["use_fp16_packed", "use_fp16_storage"]
 
 
@@ -93,15 +94,19 @@ def test_a_board_gets_the_extension_module_alone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_deployment_to_a_board(lab_up: Callable[..., Any], small_models: Models, precision: str) -> None:
     name = f"n{precision[2:]}"
     lab_up(1, name=name, profiles=("generic-x86_64",))
     ran = command_line(
         "deploy", small_models("onnx") / "cnn.onnx", "--to", f"{name}-1", "--name", "cnn", "--target", "ncnn", "--precision",
-        precision, "--json",
+        precision, "--calibration", "synthetic", "--allow-synthetic", "--json",
     )  # fmt: skip
     assert ran.code == 0, (ran.out, ran.err)
     assert ran.outcome["outcome"] == "committed"
     assert ran.outcome["runtime"] == "ncnn 1.0.20261020"
     assert ran.check("answers")["ok"]
+    (about,) = home.folder("lab").glob(f"{name}/**/runtimes/*/RUNTIME.json")
+    files = json.loads(about.read_text())["files"]
+    assert not [path for path in files if "model_zoo" in path or "utils" in path]
+    assert [path for path in files if path.endswith("LICENSE.txt")]

@@ -208,6 +208,18 @@ def test_a_function_of_another_name_needs_a_version_that_reads_functions() -> No
     assert check_operators.needed([made]) == (900, "TensorRT has own.Twice (/twice) from 9.0 on")
 
 
+def test_a_tensor_inside_a_function_is_not_the_graphs_one_of_that_name() -> None:
+    function = helper.make_function(
+        "own", "Twice", ["bytes"], ["b"], [helper.make_node("Add", ["bytes", "bytes"], ["b"])], [helper.make_opsetid("", 13)]
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", ["c"], ["bytes"], to=TensorProto.UINT8, name="/bytes"),
+        helper.make_node("Cast", ["bytes"], ["floats"], to=TensorProto.FLOAT, name="/floats"),
+        helper.make_node("Twice", ["floats"], ["y"], domain="own", name="/twice"),
+    ]
+    check_operators.refuse(model(nodes, {}, 13, (function,)))
+
+
 def test_float64_is_refused_by_the_nodes_that_compute_in_it() -> None:
     nodes = [
         helper.make_node("Cast", ["c"], ["wide"], to=TensorProto.DOUBLE, name="/to"),
@@ -217,6 +229,100 @@ def test_float64_is_refused_by_the_nodes_that_compute_in_it() -> None:
     with pytest.raises(EdgewrightError, match="does not compute in float64") as caught:
         check_operators.refuse(model(nodes, {}, 13))
     assert "Cast (/to), Exp (/exp), Cast (/back)" in caught.value.message
+
+
+LIMITED: dict[str, tuple[list[Any], dict[str, Any], str]] = {  # nodes from c to y, their weights, the words of the refusal
+    "dilated pool": (
+        [helper.make_node("MaxPool", ["c"], ["y"], kernel_shape=[3, 3], dilations=[1, 2], pads=[1, 2, 1, 2], name="/pool")],
+        {}, "MaxPool (/pool) with dilations [1, 2]",
+    ),
+    "indices": (
+        [helper.make_node("MaxPool", ["c"], ["y", "at"], kernel_shape=[3, 3], pads=[1] * 4, name="/pool")],
+        {}, "MaxPool (/pool) with output at",
+    ),
+    "antialias": (
+        [helper.make_node("Resize", ["c", "", "scales"], ["y"], mode="linear", antialias=1, name="/up")],
+        {"scales": np.float32([1, 1, 1, 1])}, "Resize (/up) with antialias 1",
+    ),
+    "transformation": (
+        [helper.make_node("Resize", ["c", "roi", "scales"], ["y"], coordinate_transformation_mode="tf_crop_and_resize", name="/crop")],
+        {"roi": np.float32([0, 0, 0, 0, 1, 1, 1, 1]), "scales": np.float32([1, 1, 1, 1])},
+        "Resize (/crop) with coordinate_transformation_mode tf_crop_and_resize",
+    ),
+    "int16": (
+        [
+            helper.make_node("Cast", ["c"], ["short"], to=TensorProto.INT16, name="/short"),
+            helper.make_node("Cast", ["short"], ["y"], to=TensorProto.FLOAT, name="/float"),
+        ],
+        {}, "Cast (/short) with type INT16, Cast (/float) with type INT16",
+    ),
+    "bytes inside": (
+        [
+            helper.make_node("Cast", ["c"], ["bytes"], to=TensorProto.UINT8, name="/bytes"),
+            helper.make_node("Transpose", ["bytes"], ["turned"], perm=[0, 1, 3, 2], name="/turn"),
+            helper.make_node("Cast", ["turned"], ["y"], to=TensorProto.FLOAT, name="/float"),
+        ],
+        {}, "takes Transpose (/turn) with type UINT8",
+    ),
+    "unsigned": (
+        [
+            helper.make_node("QuantizeLinear", ["c", "step", "zero"], ["q"], name="/q"),
+            helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["y"], name="/dq"),
+        ],
+        {"step": np.float32(0.1), "zero": np.uint8(0)}, "QuantizeLinear (/q) with type UINT8, DequantizeLinear (/dq) with type UINT8",
+    ),
+    "zero point": (
+        [
+            helper.make_node("QuantizeLinear", ["c", "step", "zero"], ["q"], name="/q"),
+            helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["y"], name="/dq"),
+        ],
+        {"step": np.float32(0.1), "zero": np.int8(3)}, "QuantizeLinear (/q) with a zero point that is not 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_that_every_version_has_is_named_with_the_layer(name: str) -> None:
+    nodes, weights, words = LIMITED[name]
+    with pytest.raises(EdgewrightError, match=r"no TensorRT up to 11\.0 takes") as caught:
+        check_operators.refuse(with_shape(model(nodes, weights, 18)))
+    assert words in caught.value.message
+    assert "--target onnxruntime" in caught.value.hint and caught.value.code == "custom-operators"
+
+
+def test_what_is_within_the_limits_passes() -> None:
+    nodes = [
+        helper.make_node("MaxPool", ["c"], ["p", ""], kernel_shape=[3, 3], dilations=[1, 1], pads=[1] * 4),
+        helper.make_node("QuantizeLinear", ["p", "step", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["d"]),
+        helper.make_node("Resize", ["d", "", "scales"], ["r"], mode="linear", coordinate_transformation_mode="asymmetric"),
+        helper.make_node("Cast", ["r"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("CumSum", ["whole", "axis"], ["sums"]),  # parses with integers, whatever the column of types says
+        helper.make_node("Cast", ["sums"], ["y"], to=TensorProto.FLOAT),
+    ]  # fmt: skip
+    weights = {
+        "step": np.float32(0.1),
+        "zero": np.int8(0),
+        "scales": np.float32([1, 1, 1, 1]),
+        "axis": np.int64(3),
+    }
+    made = model(nodes, weights, 18)
+    check_operators.refuse(made)
+    assert check_operators.needed([made]) == (0, "")
+
+
+def test_bytes_at_an_input_need_a_version_that_takes_them(workers: Workers, tmp_path: Path) -> None:
+    made = model([helper.make_node("Relu", ["c"], ["y"])], {}, 13)
+    made.graph.node[0].input[0] = "floats"
+    made.graph.node.insert(0, helper.make_node("Cast", ["x"], ["floats"], to=TensorProto.FLOAT, name="/cast"))
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    source = tmp_path / "bytes.onnx"
+    onnx.save(made, source)
+    artifact, _ = converted(source, XAVIER, workers)
+    assert artifact.manifest.requires == {"opset": 13, "operators": 805}
+    with pytest.raises(EdgewrightError, match="lacks operators of this model") as caught:
+        converted(source, NANO, workers)
+    assert "TensorRT has UINT8 at Cast (/cast) from 8.5 on" in caught.value.message
 
 
 def test_a_node_inside_a_loop_is_named() -> None:

@@ -11,12 +11,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edgewright.errors import Code, UsageError
 from edgewright.lab import provisioning
-from edgewright.lab.emulation import userland
+from edgewright.lab.emulation import architectures, userland
+from edgewright.lab.emulation.architectures import Emulation
 from edgewright.lab.registry import registration, state
-from edgewright.lab.registry.state import LabError, LabRecord
+from edgewright.lab.registry.state import BoardRecord, LabError, LabRecord
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, ProgressEvent, silent
 
@@ -28,8 +30,10 @@ class LabBoard(Noun, frozen=True, kw_only=True):
     """One simulated board.
 
     Attributes:
+        arch: architecture of an emulated board; empty if it is not emulated.
+        suite: Debian suite of an emulated board's userland; empty if it is not emulated.
         machine: it is a fully emulated machine.
-        suite: Debian suite of an emulated board's arm64 userland; empty if it is not emulated.
+        kernel: kernel of a fully emulated machine; empty if it is not one.
         server: `openssh`, or `built-in` if there is no sshd.
         isolated: it has its own passwd entry and home, and does not see the developer's.
         folder: all files of the board on this machine; `root` is its root folder, as this machine sees it.
@@ -44,8 +48,10 @@ class LabBoard(Noun, frozen=True, kw_only=True):
     user: str
     profile: str | None
     python: str | None
+    arch: str
     suite: str
     machine: bool
+    kernel: str
     server: str
     isolated: bool
     folder: Path
@@ -65,8 +71,7 @@ def up(
     name: str = "lab",
     sshd: str | None = None,
     isolate: bool = True,
-    suite: str = "",
-    machine: bool = False,
+    emulation: Emulation | None = None,
     mirror: str | None = None,
     progress: Progress = silent,
 ) -> list[LabBoard]:
@@ -79,9 +84,8 @@ def up(
         profiles: the kinds of board to simulate, in turn; by default this machine's own kind.
         python: absolute path of the boards' Python; by default the `python3` that a login finds.
         sshd: path of an sshd, or `built-in`; by default this machine's sshd, else the built-in server.
-        suite: emulate arm64 boards with this Debian suite's userland (`userland.SUITES`).
-        machine: emulate complete machines, each with its own kernel.
-        mirror: address of a Debian archive for it; by default this machine's own.
+        emulation: what the boards emulate (`emulation.architectures`); by default nothing.
+        mirror: address of a Debian archive for its userland; by default this machine's own.
         isolate: give each board its own view of the file system, if this machine allows it.
 
     Raises:
@@ -99,15 +103,16 @@ def up(
         )
     if not 0 < count <= MAX_BOARDS:
         raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
-    if suite:  # before taking the lock, as it may take minutes
-        provisioning.check_tools(machine)
-        userland.ready(suite, mirror, progress, machine=machine)
+    if emulation:  # before taking the lock, as it may take minutes
+        provisioning.check_profiles(emulation, profiles)
+        provisioning.check_tools(emulation)
+        userland.ready(emulation, mirror, progress)
     with state.lock():
         existing = state.load(name)
         if existing is not None and existing.ready:
-            return again(existing, count, fleet_path, profiles, (suite, machine), progress)
+            return again(existing, count, fleet_path, profiles, emulation, progress)
         provisioning.remove(name)  # left by an interrupted start
-        lab = provisioning.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
+        lab = provisioning.plan(count, fleet_path, profiles, python, name, sshd, emulation)
         registration.check(fleet_path, (board.name for board in lab.boards))
         try:
             state.save(lab)
@@ -146,7 +151,7 @@ def shown(lab: LabRecord) -> list[LabBoard]:
     return [
         LabBoard(
             lab=lab.name, name=board.name, address=registration.ADDRESS, port=board.port, user=board.user,
-            profile=board.profile, python=board.python, suite=board.suite, machine=board.machine, server=board.server, isolated=board.isolated,
+            profile=board.profile, python=board.python, **_emulated(board), server=board.server, isolated=board.isolated,
             folder=state.board_folder(lab.name, board.name), root=registration.root(lab.name, board),
             identity=state.identity(lab.name), fleet=Path(lab.fleet), pid=board.pid,
             alive=provisioning.is_alive(lab.name, board),
@@ -155,18 +160,28 @@ def shown(lab: LabRecord) -> list[LabBoard]:
     ]  # fmt: skip
 
 
+def _emulated(board: BoardRecord) -> dict[str, Any]:
+    """What a board shows of its emulation."""
+    emulation = architectures.emulation_of(board)
+    kernel = emulation.kernel if emulation else None
+    return {
+        "arch": emulation.architecture.name if emulation else "", "suite": board.suite,
+        "machine": board.machine, "kernel": kernel.name if kernel else "",
+    }  # fmt: skip
+
+
 def again(
     lab: LabRecord,
     count: int,
     fleet_path: Path,
     profiles: Sequence[str],
-    kind: tuple[str, bool],
+    emulation: Emulation | None,
     progress: Progress,
 ) -> list[LabBoard]:
     """Restarts the boards that stopped in a lab that was started before."""
     posed = [profiles[index % len(profiles)] for index in range(count)] if profiles else []
     same = not posed or posed == [board.profile for board in lab.boards]
-    same = same and all((board.suite, board.machine) == kind for board in lab.boards)
+    same = same and all(architectures.emulation_of(board) == emulation for board in lab.boards)
     if len(lab.boards) != count or Path(lab.fleet) != fleet_path.absolute() or not same:
         raise LabError(
             f"the lab {lab.name} is there already: {len(lab.boards)} boards in {lab.fleet}",

@@ -8,12 +8,14 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edgewright.config import home, profiles
 from edgewright.lab import interpreter, keys, processes, spoofed_facts
-from edgewright.lab.emulation import isolation, userland, userland_board
+from edgewright.lab.emulation import architectures, isolation, userland, userland_board
+from edgewright.lab.emulation.architectures import Emulation
 from edgewright.lab.processes import Process
 from edgewright.lab.registry import registration, state
 from edgewright.lab.registry.state import BoardRecord, LabError, LabRecord
@@ -36,30 +38,29 @@ def plan(
     python: str | None,
     name: str,
     sshd: str | None,
-    suite: str = "",
-    machine: bool = False,
+    emulation: Emulation | None = None,
 ) -> LabRecord:
     """The plan of a new lab; creates nothing. Raises LabError, or ConfigError for an unknown profile."""
     for profile in posed:
         profiles.load(profile)
-    if suite:
+    if emulation:
         sshd, chosen = EMULATED_SSHD, None
         if python is not None:
             raise LabError(
                 "an emulated board has its suite's Python",
-                hint=f"take another suite: {', '.join(userland.SUITES)}",
+                hint=f"take another suite: {', '.join(emulation.architecture.suites)}",
             )
     else:
         chosen = interpreter.choose(python)
     server = (openssh.find() or BUILT_IN) if sshd is None else sshd
-    if not suite and server != BUILT_IN and not os.access(server, os.X_OK):
+    if not emulation and server != BUILT_IN and not os.access(server, os.X_OK):
         raise LabError(f"no such sshd: {server}", hint="give its absolute path, or `built-in`")
     boards = tuple(
         BoardRecord(
             name=f"{name}-{index + 1}", port=port, user=isolation.USER, isolated=False,
             server=BUILT_IN if server == BUILT_IN else OPENSSH,
-            profile=posed[index % len(posed)] if posed else None, python=chosen, suite=suite,
-            machine=machine,
+            profile=posed[index % len(posed)] if posed else None, python=chosen,
+            **_emulated(emulation),
         )
         for index, port in enumerate(free_ports(count))
     )  # fmt: skip
@@ -67,12 +68,35 @@ def plan(
     return LabRecord(name=name, fleet=path, sshd="" if server == BUILT_IN else server, boards=boards)
 
 
-def check_tools(machine: bool) -> None:
+def _emulated(emulation: Emulation | None) -> dict[str, Any]:
+    """The fields of a board's record that name what it emulates."""
+    if emulation is None:
+        return {}
+    kernel = emulation.kernel
+    return {
+        "suite": emulation.suite, "arch": emulation.architecture.name,
+        "machine": kernel is not None, "kernel": kernel.name if kernel else "",
+    }  # fmt: skip
+
+
+def check_profiles(emulation: Emulation, posed: Sequence[str]) -> None:
+    """Raises LabError if a kind of board never has the emulated architecture; ConfigError for an unknown profile."""
+    machine = emulation.architecture.machine
+    for name in posed:
+        known = profiles.load(name).architectures
+        if machine not in known:
+            raise LabError(
+                f"a board of profile {name} is {' or '.join(known)}, not {machine}",
+                hint="take another --arch or --profile; `edgewright profiles list` shows them",
+            )
+
+
+def check_tools(emulation: Emulation) -> None:
     """Raises LabError if this machine cannot run emulated boards, or fully emulated machines."""
-    if machine:
-        machines.tools()
+    if emulation.kernel:
+        machines.tools(emulation.kernel)
     else:
-        userland_board.possible()
+        userland_board.possible(emulation.architecture)
 
 
 def free_ports(count: int) -> list[int]:
@@ -95,18 +119,21 @@ def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
         host_key = keys.make(folder / "host_key")
         profile = profiles.load(board.profile) if board.profile else None
         serial = spoofed_facts.serial(host_key)
+        emulation = architectures.emulation_of(board)
         substitutes = (
             spoofed_facts.emulated_facts(profile, machine=board.machine)
-            if board.suite
+            if emulation
             else spoofed_facts.facts(profile, serial)
         )
         spoofed_facts.write(registration.root(lab.name, board), substitutes)
         isolation.write_accounts(folder)
-        image = userland.ready(board.suite, machine=board.machine) if board.suite else None
-        if image is not None and board.machine:
-            machines.make(folder, image, profile, serial)
-        elif image is not None:
-            userland_board.dress(folder, image.root, profile, serial)
+        if emulation is None:
+            continue
+        image = userland.ready(emulation)
+        if emulation.kernel:
+            machines.make(folder, image, emulation, profile, serial)
+        else:
+            userland_board.dress(folder, image.root, emulation.architecture, profile, serial)
     boards = tuple(settle(lab, isolate))
     lab = msgspec.structs.replace(lab, boards=boards, ready=True)
     state.save(lab)
@@ -119,9 +146,9 @@ def settle(lab: LabRecord, isolate: bool) -> list[BoardRecord]:
     if first.server == BUILT_IN:
         return list(lab.boards)
     folder = state.board_folder(lab.name, first.name)
-    if first.suite:
-        if not first.machine:
-            userland_board.check(folder, userland_board.qemu())
+    if emulation := architectures.emulation_of(first):
+        if emulation.kernel is None:
+            userland_board.check(folder, emulation.architecture)
         return [msgspec.structs.replace(board, isolated=True) for board in lab.boards]
     keep = interpreter.folders(first.python)
     if isolate and isolation.works(folder, keep=keep, lab_root=state.root()):
@@ -170,12 +197,13 @@ def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
     if server is not None:
         return msgspec.structs.replace(board, pid=server.pid, started=server.started)
     folder = state.board_folder(lab.name, board.name)
+    emulation = architectures.emulation_of(board)
     for _ in range(ATTEMPTS):
         try:
-            if board.machine:
+            if emulation and emulation.kernel:
                 machines.write_config(folder, public)
                 profile = profiles.load(board.profile) if board.profile else None
-                pid = machines.start(lab.name, board, userland.ready(board.suite, machine=True), profile)
+                pid = machines.start(lab.name, board, userland.ready(emulation), emulation, profile)
             elif board.server == OPENSSH:
                 view = openssh.view_of(lab.name, board, interpreter.folders(board.python))
                 openssh.write_config(folder, board, public, lab.sshd, view)

@@ -83,7 +83,7 @@ def ensure_runtime(
         picked = search.best()
     check_own(picked.row, facts)
     if dry_run:
-        here = picked.wheels or recalled(search.host, picked.asked)
+        here = picked.wheels or recalled(search.host, picked.asked, picked.row.parts)
         if here:  # otherwise the sizes are not known
             disk_space.check(session, facts, here, picked.title)
         lacking = picked.wheels and picked.asked  # given ones, whose dependencies are still to be found

@@ -114,11 +114,11 @@ class Search:
         if picked.wheels is not None:
             more = wheels.resolve(self.host, picked.asked)
             return replace(picked, wheels=[*picked.wheels, *more], asked=())
-        found = wheels.recalled(self.host, picked.asked)
+        found = wheels.recalled(self.host, picked.asked, picked.row.parts)
         if found is None:
             other = self.brought(picked.row.version) or self.brought(self.version)
             try:
-                found = wheels.resolve(self.host, picked.asked, patient=other is None)
+                found = wheels.resolve(self.host, picked.asked, picked.row.parts, patient=other is None)
             except EdgewrightError as error:
                 if other is None or error.code != Code.INDEX_UNREACHABLE:
                     raise

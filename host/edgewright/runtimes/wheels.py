@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,8 +22,10 @@ from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import Code, EdgewrightError
 from edgewright.files import sha256_file, write_atomic
 from edgewright.nouns.base import Noun
+from edgewright.runtimes.wheel_parts import Parts, trim
 from edgewright.runtimes.wheel_tags import WheelHost, parse
 
+WHOLE: Parts = MappingProxyType({})
 PIP_SECONDS = 1800
 OFFLINE = (
     "NewConnectionError",
@@ -49,12 +52,15 @@ class Wheel(Noun, frozen=True, kw_only=True):
     member: str = ""
 
 
-def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = True) -> list[Wheel]:
+def resolve(
+    host: WheelHost, requirements: Sequence[str], parts: Parts = WHOLE, *, patient: bool = True
+) -> list[Wheel]:
     """One wheel for each requirement, from the cache or from pip's index; dependencies are not followed.
 
     Resolutions are cached: the same requirements for the same kind of board give the same files.
 
     Args:
+        parts: the files that are needed of some distributions; the rest of their wheels is left out.
         patient: False if there is an alternative to the index: then an unreachable index is reported sooner.
 
     Raises:
@@ -62,23 +68,25 @@ def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = Tru
     """
     folder = home.folder("wheels")
     with locked(folder):
-        found = recalled(host, requirements)
+        found = recalled(host, requirements, parts)
         if found is None:
-            found = download(host, requirements, folder, patient=patient)
+            found = download(host, requirements, parts, folder, patient=patient)
             rows = json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1)
-            write_atomic(folder / f"{key(host, requirements)}.json", rows)
+            write_atomic(folder / f"{key(host, requirements, parts)}.json", rows)
         return found
 
 
-def recalled(host: WheelHost, requirements: Sequence[str]) -> list[Wheel] | None:
+def recalled(host: WheelHost, requirements: Sequence[str], parts: Parts = WHOLE) -> list[Wheel] | None:
     """The result of an earlier `resolve`, without any requests; None if there is none or it is gone."""
-    found = recall(home.folder("wheels") / f"{key(host, requirements)}.json")
+    found = recall(home.folder("wheels") / f"{key(host, requirements, parts)}.json")
     return found if found and all([usage_marks.hold(wheel.path.parent) for wheel in found]) else None
 
 
-def key(host: WheelHost, requirements: Sequence[str]) -> str:
-    """The cache key of a resolution: the requirements and the kind of board."""
-    asked = [sorted(requirements), host.python, host.abi, host.platforms]
+def key(host: WheelHost, requirements: Sequence[str], parts: Parts) -> str:
+    """The cache key of a resolution: the requirements, the kind of board, and what is left out."""
+    asked: list[object] = [sorted(requirements), host.python, host.abi, host.platforms]
+    if parts:
+        asked.append({name: list(patterns) for name, patterns in sorted(parts.items())})
     return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
 
 
@@ -93,13 +101,15 @@ def recall(note: Path) -> list[Wheel] | None:
 
 
 def download(
-    host: WheelHost, requirements: Sequence[str], folder: Path, *, patient: bool = True
+    host: WheelHost, requirements: Sequence[str], parts: Parts, folder: Path, *, patient: bool = True
 ) -> list[Wheel]:
-    """Has pip fetch the wheels, then moves each to a folder named after its content."""
+    """Has pip fetch the wheels, leaves out what is not needed, then moves each to a folder named after its content."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
         run_pip(pip_command(host, requirements, Path(work), patient=patient), host, requirements)
         found: list[Wheel] = []
-        for file in sorted(Path(work).glob("*.whl")):
+        for fetched in sorted(Path(work).glob("*.whl")):
+            patterns = parts.get(describe(fetched).distribution)
+            file = trim(fetched, patterns, Path(work)) if patterns else fetched
             wheel = describe(file)
             place = folder / wheel.sha256
             place.mkdir(exist_ok=True)

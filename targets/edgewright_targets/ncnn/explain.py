@@ -13,7 +13,13 @@ _FUSED = {  # layer -> id of its fused activation
     "Convolution": "9", "ConvolutionDepthWise": "9", "Convolution1D": "9", "Deconvolution": "9", "InnerProduct": "9",
 }  # fmt: skip
 _ACTIVATIONS = {"1": "relu", "2": "leakyrelu", "3": "clip", "4": "sigmoid", "5": "mish", "6": "hardswish"}
-_WITH_WEIGHTS = (*_FUSED, "DeconvolutionDepthWise", "Gemm", "MultiHeadAttention", "Embed")
+_SCALED = {
+    "Convolution": "8",
+    "ConvolutionDepthWise": "8",
+    "InnerProduct": "8",
+}  # layer -> id of the setting for 8-bit weights
+_LAYERS = (*_FUSED, "DeconvolutionDepthWise", "Gemm")
+_WITH_WEIGHTS = (*_LAYERS, "MultiHeadAttention", "Embed")
 _HALVES = b"\x47\x6b\x30\x01"  # what precedes weights of 16 bits
 
 
@@ -24,7 +30,7 @@ def executed(path: Path) -> None:
 def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows for `edgewright.sdk.Operation` of the file."""
     layers = param_file.read(path)
-    arithmetic = "fp16" if _HALVES in path.with_suffix(".bin").read_bytes() else "fp32"
+    floats = "fp16" if _HALVES in path.with_suffix(".bin").read_bytes() else "fp32"
     makers: dict[str, str] = {}
     rows = []
     for layer in layers:
@@ -39,12 +45,20 @@ def shipped(path: Path) -> list[dict[str, Any]]:
             {
                 "name": layer.name,
                 "operator": layer.kind,
+                "layer": layer.kind in _LAYERS,
                 "takes": takes,
                 "absorbed": _absorbed(layer),
-                "arithmetic": arithmetic if layer.kind in _WITH_WEIGHTS else "",
+                "arithmetic": _arithmetic(layer, floats),
             }
         )
     return rows
+
+
+def _arithmetic(layer: Layer, floats: str) -> str:
+    """The arithmetic of a layer with weights; empty for others."""
+    if layer.setting(_SCALED.get(layer.kind, "")) not in ("", "0"):
+        return "int8"
+    return floats if layer.kind in _WITH_WEIGHTS else ""
 
 
 def _absorbed(layer: Layer) -> list[str]:

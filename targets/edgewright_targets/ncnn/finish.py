@@ -14,8 +14,10 @@ from edgewright_targets.ncnn import layer_releases, param_file
 from edgewright_targets.ncnn.distinct_outputs import made_distinct
 from edgewright_targets.ncnn.index_inputs import widen
 from edgewright_targets.ncnn.input_shapes import with_shapes
-from edgewright_targets.ncnn.integer_ends import INDEXES, refuse_readers, refuse_types
+from edgewright_targets.ncnn.integer_ends import INDEXES, refuse_negative, refuse_readers, refuse_types
 from edgewright_targets.ncnn.param_file import Layer
+from edgewright_targets.ncnn.quantize import quantised
+from edgewright_targets.ncnn.restate import restated
 from edgewright_targets.ncnn.run_pnnx import converted
 
 if TYPE_CHECKING:
@@ -40,12 +42,15 @@ def convert(work: StageContext) -> StageResult:
     if work.integer_io:
         raise UsageError("ncnn has floats at inputs and outputs", hint="leave --integer-io out")
     refuse_large(work)
-    model = onnx.load(str(work.path))
+    model = restated(onnx.load(str(work.path)))
     refuse_classical(model, "ncnn")
     refuse_types(work.inputs, work.outputs)
+    if any(spec.dtype in INDEXES for spec in work.inputs):
+        refuse_negative(work.inputs, work.samples())
     widen(model)
     places = made_distinct(model)
-    layers = _converted(model, work)
+    layers, weights, method = _converted(model, work)
+    (work.folder / work.entry).with_suffix(".bin").write_bytes(weights)
     refuse_readers(work.inputs, layers)
     outputs = [f"out{place}" for place in places]
     layers, outputs = _repeated(layers, outputs)
@@ -54,7 +59,8 @@ def convert(work: StageContext) -> StageResult:
         "inputs": [_end(spec, f"in{place}") for place, spec in enumerate(work.inputs)],
         "outputs": [_end(spec, name) for spec, name in zip(work.outputs, outputs, strict=True)],
         "requires": {"release": layer_releases.least(layers)},
-        "method": "",
+        "method": method,
+        "kept_float": list(work.keep_float),
         "notes": [],
     }
 
@@ -64,8 +70,8 @@ def _end(spec: TensorSpec, tensor: str) -> TensorReport:
     return {"name": tensor, "dtype": spec.dtype if spec.dtype in INDEXES else "float32"}
 
 
-def _converted(model: ModelProto, work: StageContext) -> list[Layer]:
-    """Runs pnnx, leaves the weights in the stage's folder, and returns the layers."""
+def _converted(model: ModelProto, work: StageContext) -> tuple[list[Layer], bytes, str]:
+    """Runs pnnx, and quantises what it made. Returns the layers, the contents of the `.bin`, and the calibration method."""
     import onnx
 
     import ncnn
@@ -74,8 +80,12 @@ def _converted(model: ModelProto, work: StageContext) -> list[Layer]:
         source = Path(scratch) / "source.onnx"
         onnx.save(model, str(source))
         made = converted(source, work.traits.half, lambda kind: ncnn.layer_to_index(kind) >= 0, _nodes(model))
-        (work.folder / work.entry).with_suffix(".bin").write_bytes(made.weights.read_bytes())
-    return with_shapes(made.layers, work.inputs, made.batch_axes)
+        layers = with_shapes(made.layers, work.inputs, made.batch_axes)
+        if not work.traits.calibrated:
+            return layers, made.weights.read_bytes(), ""
+        param = made.weights.with_suffix(".param")
+        param_file.write(layers, param)
+        return quantised(param, layers, work)
 
 
 def _nodes(model: ModelProto) -> dict[str, list[str]]:

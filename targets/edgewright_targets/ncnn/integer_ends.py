@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.ncnn.param_file import Layer
 
@@ -13,7 +14,7 @@ INDEXES = ("int32", "int64")  # types that an embedding takes; the runner narrow
 
 
 def refuse_types(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
-    """Raises ConversionError for types that ncnn has not at all."""
+    """Raises ConversionError for types that ncnn lacks."""
     from edgewright.sdk import Code, ConversionError
 
     for spec in outputs:
@@ -26,6 +27,20 @@ def refuse_types(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
     for spec in inputs:
         if "float" not in spec.dtype and spec.dtype not in INDEXES:
             raise _no_index(spec)
+
+
+def refuse_negative(inputs: tuple[TensorSpec, ...], samples: Iterable[Sequence[Any]]) -> None:
+    """Raises ConversionError if a sample has negative indexes, which count from the end in ONNX but not in ncnn."""
+    from edgewright.sdk import Code, ConversionError
+
+    for sample in samples:
+        for spec, array in zip(inputs, sample, strict=True):
+            if spec.dtype in INDEXES and array.min(initial=0) < 0:
+                raise ConversionError(
+                    f"input {spec.name} has negative indexes, which ncnn does not count from the end",
+                    hint="use indexes from 0 on, or take another target, such as --target onnxruntime",
+                    code=Code.CONVERSION_FAILED,
+                )
 
 
 def refuse_readers(inputs: tuple[TensorSpec, ...], layers: list[Layer]) -> None:

@@ -6,15 +6,20 @@ ncnn's extension module takes and gives plain buffers, so that a board needs no 
 # ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import array
 import os
+import re
 
 from edgewright_agent import shapes
 
-_SIZES = ("2", "11", "1", "0")  # ids of an input layer's sizes, first axis first
+SIZES = ("2", "11", "1", "0")  # ids of an input layer's sizes, first axis first
 _FORMATS = {"float32": "f", "int32": "i", "int64": "i"}  # of what ncnn reads: an embedding has 32-bit indexes
 _HALF = ("use_fp16_packed", "use_fp16_storage")
 _INEXACT = (
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_bf16_packed",
 )  # fmt: skip
+
+_SIX_BITS = "use_winograd43_convolution"  # in integers it overflows if weights have more than 6 bits
+# the first release that may pack channels in integers: 20250503 then computes depthwise convolutions wrongly on Arm
+_PACKS_INTEGERS = 20261020
 
 
 class ModelRefused(RuntimeError):
@@ -58,18 +63,33 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     net = ncnn.Net()
     net.opt.num_threads = int(options.get("threads") or 1)
-    _set_arithmetic(net.opt, manifest.get("precision") == "fp16")
+    set_arithmetic(net.opt, manifest.get("precision", ""))
     path = os.path.join(folder, manifest["entry"])
     if net.load_param(path) or net.load_model(os.path.splitext(path)[0] + ".bin"):
         raise ModelRefused("ncnn %s cannot load the model" % ncnn.__version__)
     return Session(net, manifest, _shapes(path))
 
 
-def _set_arithmetic(opt: "shapes.Native", half: "bool") -> "None":
+def set_arithmetic(opt: "shapes.Native", precision: "str" = "") -> "None":
     """32-bit floats everywhere, or 16-bit weights and activations with 32-bit sums. ncnn's own default is 16 bits wherever it can."""
-    for name in _INEXACT:
+    wanted = dict.fromkeys(_INEXACT, False)
+    if precision == "fp16":
+        wanted.update(dict.fromkeys(_HALF, True))
+    elif not precision.startswith("fp"):
+        wanted[_SIX_BITS] = False
+        if _release() < _PACKS_INTEGERS:
+            wanted["use_packing_layout"] = False
+    for name in wanted:
         if hasattr(opt, name):  # releases differ
-            setattr(opt, name, half and name in _HALF)
+            setattr(opt, name, wanted[name])
+
+
+def _release() -> "int":
+    """The date in ncnn's version; 0 if there is none."""
+    import ncnn
+
+    found = re.search(r"\d{8}", ncnn.__version__)
+    return int(found.group()) if found else 0
 
 
 def _shapes(path: "str") -> "dict[str, list[int]]":
@@ -80,7 +100,7 @@ def _shapes(path: "str") -> "dict[str, list[int]]":
             words = line.split()
             if words and words[0] == "Input":
                 sizes = dict(word.split("=") for word in words[5:])
-                found[words[4]] = [int(sizes[key]) for key in _SIZES if key in sizes]
+                found[words[4]] = [int(sizes[key]) for key in SIZES if key in sizes]
     return found
 
 

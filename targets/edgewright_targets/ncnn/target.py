@@ -13,6 +13,7 @@ def _row(release: int, python: str, arch: str, glibc: str) -> RuntimeRow:
         archs=(arch,),
         glibc=glibc,
         requires=(),
+        files=("ncnn/__init__.py", "ncnn/ncnn.*.so", "ncnn.libs/*"),
         caps={"release": release},
     )
 
@@ -25,10 +26,12 @@ TARGET = Target(
     name="ncnn",
     title="ncnn",
     entry="model.param",
-    precisions=("fp32", "fp16"),
+    precisions=("fp32", "fp16", "int8", "int8-mixed"),
     framework="onnx",
     layers=LayerReader(module="ncnn.explain"),
+    steps="ncnn.quantization_steps",
     integer_bits=32,
+    calibration_methods=("minmax", "percentile"),
     tools=("onnx", "pnnx", "ncnn"),
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),

@@ -1,4 +1,4 @@
-"""Compares a model's operators with those of TensorRT's parser (`operator_table`), by the names of nodes. Host side, `onnx` worker.
+"""Compares a model's operators with those of TensorRT's parser (`operator_table`, `limits`), by the names of nodes. Host side, `onnx` worker.
 
 A TensorRT older than 8.2 is not in the table. Plug-ins of TensorRT pass as they are; in the source they are functions of the
 model, so that the host can run them too.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgewright_targets.tensorrt.operator_table import FUNCTIONS_SINCE, NEVER, PLUGINS, SINCE
+from edgewright_targets.tensorrt import limits
+from edgewright_targets.tensorrt.operator_table import FUNCTIONS_SINCE, NEVER, NEWEST, PLUGINS, SINCE
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -28,7 +29,7 @@ def number(version: str) -> int:
 
 
 def refuse(model: ModelProto) -> None:
-    """Refuses what no TensorRT has: operators that all lists deny, those of other libraries, and float64.
+    """Refuses what no TensorRT has: operators that all lists deny, those of other libraries, float64, and what `limits` denies.
 
     Args:
         model: a ModelProto; it does not have to include external weights.
@@ -43,12 +44,22 @@ def refuse(model: ModelProto) -> None:
         raise ConversionError(
             f"no TensorRT has these operators: {_listed(wanting)}", hint=_INSTEAD, code=Code.CUSTOM_OPERATORS
         )
-    wide = _in_float64(model)
+    types = limits.types_of(model)
+    wide = _in_float64(model, types)
     if wide:
         raise ConversionError(
             f"TensorRT does not compute in float64: {_listed(wide)}",
             hint="export the model in float32, or take --target onnxruntime",
             code=Code.CUSTOM_OPERATORS,
+        )
+    zeros = limits.zeros_of(model)
+    inner = {name for one in model.functions for node in one.node for name in (*node.input, *node.output)}
+    types = {name: kind for name, kind in types.items() if name not in inner}  # a function reuses names
+    denied = [(node, why) for node in reversed(_nodes(model)) if (why := limits.denied(node, types, zeros))]
+    if denied:
+        names = [f"{_named(node)} with {why}" for node, why in denied]
+        raise ConversionError(
+            f"no TensorRT up to {NEWEST} takes {_shortened(names)}", hint=_INSTEAD, code=Code.CUSTOM_OPERATORS
         )
 
 
@@ -58,16 +69,21 @@ def needed(models: list[ModelProto]) -> tuple[int, str]:
     Returns:
         (its `number`, which nodes need it, and what an export may do instead); (0, "") if 8.2 has all of them.
     """
-    found = [(node, _since(node, model)) for model in models for node in _nodes(model)]
-    late = [(node, since) for node, since in found if number(since) > number(_OLDEST)]
+    found = [(_named(node), _since(node, model), node) for model in models for node in _nodes(model)]
+    found += [
+        (f"{limits.BYTES} at {_named(node)}", limits.BYTES_SINCE, node)
+        for model in models
+        for node in limits.converts_bytes(model)
+    ]
+    late = [row for row in found if number(row[1]) > number(_OLDEST)]
     if not late:
         return 0, ""
-    versions = sorted({since for _, since in late}, key=number, reverse=True)
+    versions = sorted({since for _, since, _ in late}, key=number, reverse=True)
     lines = [
-        f"TensorRT has {_listed([node for node, since in late if since == version])} from {version} on"
+        f"TensorRT has {_shortened([name for name, since, _ in late if since == version])} from {version} on"
         for version in versions
     ]
-    return number(versions[0]), "; ".join([*lines, *_advice([node for node, _ in late])])
+    return number(versions[0]), "; ".join([*lines, *_advice([node for _, _, node in late])])
 
 
 def _nodes(model: ModelProto) -> list[NodeProto]:
@@ -101,23 +117,26 @@ def _since(node: NodeProto, model: ModelProto) -> str:
     return SINCE.get(node.op_type, _OLDEST)
 
 
-def _in_float64(model: ModelProto) -> list[NodeProto]:
+def _in_float64(model: ModelProto, types: dict[str, int]) -> list[NodeProto]:
     """The nodes that read or make float64."""
-    import onnx
     from onnx import TensorProto
 
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    ends = [*graph.input, *graph.value_info, *graph.output]
-    names = {item.name for item in ends if item.type.tensor_type.elem_type == TensorProto.DOUBLE}
-    names |= {item.name for item in graph.initializer if item.data_type == TensorProto.DOUBLE}
+    names = {name for name, kind in types.items() if kind == TensorProto.DOUBLE}
     return [node for node in model.graph.node if names.intersection([*node.input, *node.output])]
 
 
 def _listed(nodes: list[NodeProto]) -> str:
     """`NonZero (/mask/NonZero), Mod (/mod)` with the number of those left out."""
-    names = [f"{_title(node)} ({node.name or node.output[0]})" for node in nodes]
+    return _shortened([_named(node) for node in nodes])
+
+
+def _shortened(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def _named(node: NodeProto) -> str:
+    return f"{_title(node)} ({node.name or node.output[0]})"
 
 
 def _title(node: NodeProto) -> str:

@@ -39,6 +39,7 @@ _SINCE = {
 }
 SINCE = {operator: version for version, names in _SINCE.items() for operator in names.split()}
 
+NEWEST = "11.0"  # of the lists
 FUNCTIONS_SINCE = "9.0"  # functions that a model defines itself: `docs/Changelog.md`
 
 # Operators that every list up to 11.0 denies.

@@ -128,6 +128,7 @@ def follow(board, hint, way):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WAYS)
 def test_a_person_gets_out_by_what_the_messages_say(fresh, survived, name):

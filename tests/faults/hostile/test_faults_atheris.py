@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SECONDS = 20
+SECONDS = 8
 TARGETS = ("host", "request", "manifest", "slot", "npz", "wheel")
 
 

@@ -22,6 +22,7 @@ from edgewright.connect.session import Limits
 from edgewright.deployments.settlement import settle
 from edgewright.errors import Unreachable
 from edgewright.lab import processes
+from edgewright.lab.emulation.architectures import ARM64, Emulation
 from edgewright.wire import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -105,9 +106,11 @@ class Machine:
 def machine(make_lab) -> Iterator[Machine]:
     """An arm64 machine that poses as a Raspberry Pi 4."""
     needs.tool("qemu-system-aarch64", "qemu-img", "fdtput", "apt-get", "dpkg-deb")
-    return Machine(lambda: make_lab(1, name="vm", profiles=("pi4b",), suite="bookworm", machine=True)[0])
+    pi = Emulation(architecture=ARM64, kernel=ARM64.kernel(""))
+    return Machine(lambda: make_lab(1, name="vm", profiles=("pi4b",), emulation=pi)[0])
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_in_an_upload_leaves_a_true_beginning(machine, kit, make_link, survived):
     data, link = os.urandom(2_000_000), make_link(machine.pi.board.port, NARROW)
     with contextlib.suppress(Unreachable), machine.pi.open(port=link.port) as session:
@@ -134,7 +137,7 @@ def test_a_power_cut_in_an_upload_leaves_a_true_beginning(machine, kit, make_lin
     survived("machines: the power cut inside an upload")
 
 
-@pytest.mark.parametrize("moment", ["0.7 s into", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("0.7 s into", marks=pytest.mark.exhaustive), "after"])
 def test_a_power_cut_at_an_activation_leaves_the_old_release(machine, kit, survived, moment):
     with machine.pi.open() as session:
         status = session.call(commands.Status()).models.get(kit.MODEL)
@@ -183,6 +186,7 @@ def patient(machine, attempts: int = 3):
                 raise
 
 
+@pytest.mark.exhaustive
 def test_a_lossy_link_carries_the_whole_job_and_changes_no_measurement(machine, kit, survived):
     with machine.pi.open() as session:
         first = kit.Deployment(session, kit.artifact("clean"), "clean").ready()

@@ -5,28 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import needs
+import old_pythons
 import pytest
 from command_line import command_line
 
 MODEL = Path(__file__).parents[3] / "examples" / "digits" / "digits-v1.keras"
-CASES = [
-    ("3.6", "onnxruntime", "onnxruntime 1.10.0"),
-    ("3.6", "ncnn", "ncnn 1.0.20250503"),
-    ("3.7", "onnxruntime", "onnxruntime 1.14.1"),
-    ("3.8", "onnxruntime", "onnxruntime 1.19.2"),
-    ("3.8", "tflite", "tflite-runtime 2.14.0"),
-    ("3.9", "tflite", "ai-edge-litert 2.1.0"),
-    ("3.8", "openvino", "openvino 2024.4.0"),
-    ("3.9", "openvino", "openvino 2025.3"),
-    ("3.13", "onnxruntime", "onnxruntime"),
-    ("3.13", "tflite", "ai-edge-litert 2.3.0"),
-]
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("version", "target", "runtime"), CASES, ids=lambda value: str(value).replace(" ", "-")
+    ("version", "target", "runtime"), old_pythons.DEPLOYED, ids=lambda value: str(value).replace(" ", "-")
 )
 def test_a_real_deployment(make_lab, survived, version, target, runtime):
     name = f"{target[:2]}{version.replace('.', '')}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgewright.lab.emulation.architectures import Kernel
 from edgewright.lab.registry.state import LabError
 
-MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng", "sch_netem")
 FOLDER = "etc/edgewright"  # the board's own files, on its disk
 INIT = """\
 #!/bin/busybox sh
@@ -52,8 +52,8 @@ exec $b init
 """
 
 
-def modules(userland: Path) -> list[Path]:
-    """The kernel modules that an emulated machine needs, each after its dependencies.
+def modules(userland: Path, wanted: Sequence[str]) -> list[Path]:
+    """The files of the wanted kernel modules, each after its dependencies.
 
     Raises:
         LabError: the userland has no kernel, or one without these modules.
@@ -63,7 +63,7 @@ def modules(userland: Path) -> list[Path]:
         for path in sorted(userland.glob("lib/modules/*/kernel/**/*.ko"))
     }
     order: list[Path] = []
-    for name in MODULES:
+    for name in wanted:
         _append(name, found, order)
     return order
 
@@ -84,14 +84,16 @@ def _depends(module: Path) -> list[str]:
     return [name.replace("-", "_") for name in names if name]
 
 
-def build(userland: Path, board: Mapping[str, bytes], *, name: str, user: str, uid: int) -> bytes:
+def build(
+    userland: Path, kernel: Kernel, board: Mapping[str, bytes], *, name: str, user: str, uid: int
+) -> bytes:
     """The initrd of one board, in the kernel's `newc` form.
 
     Args:
         userland: root of the userland, the source of busybox and the modules.
         board: the board's own files: `passwd`, `group`, `facts.json`, `sshd_config`, keys.
     """
-    drivers = modules(userland)
+    drivers = modules(userland, kernel.modules)
     values = {"folder": FOLDER, "user": user, "uid": uid, "name": name}
     init = INIT.format(modules=" ".join(path.name for path in drivers), **values)
     archive = _Archive()

@@ -1,6 +1,6 @@
 """The userland of emulated boards: Debian packages of another architecture, unpacked into a folder without root.
 
-None of them is run during installation. The packages come from the same archives as this machine's own, verified with apt's
+None of their scripts is run during installation. The packages come from the same archives as this machine's own, verified with apt's
 keys; apt's state for them is stored next to the image, so that the machine's own package lists do not change.
 """
 
@@ -18,6 +18,8 @@ from pathlib import Path
 
 from edgewright.config import home
 from edgewright.errors import Code
+from edgewright.lab.emulation import bytecode
+from edgewright.lab.emulation.architectures import Architecture, Emulation
 from edgewright.lab.registry.state import LabError, erase
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, ProgressEvent, silent
@@ -26,14 +28,8 @@ PACKAGES = (
     "base-files", "base-passwd", "coreutils", "dash", "grep", "libgomp1", "libstdc++6", "netbase", "openssh-server",
     "procps", "python3", "sed", "util-linux",
 )  # fmt: skip
-MACHINE_PACKAGES = (
-    *PACKAGES,
-    "busybox-static",
-    "iproute2",
-    "linux-image-cloud-arm64",
-)  # for a complete machine
+MACHINE_PACKAGES = ("busybox-static", "iproute2")  # what a complete machine needs too, besides its kernel
 TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg", "tar": "tar"}
-SUITES = ("bullseye", "bookworm", "trixie", "forky")  # Python 3.9, 3.11, 3.13 and 3.14
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 NEEDED_BYTES = 700 * 1024**2  # the packages, their lists, and twice the unpacked tree
@@ -49,34 +45,52 @@ class Image(Noun, frozen=True, kw_only=True):
 
 
 def ready(
-    suite: str, mirror: str | None = None, progress: Progress = silent, *, machine: bool = False
+    emulation: Emulation,
+    mirror: str | None = None,
+    progress: Progress = silent,
+    *,
+    more: Sequence[str] = (),
 ) -> Image:
-    """The userland of a Debian suite for arm64; fetched and unpacked the first time.
+    """The userland of an emulation's architecture and Debian suite; fetched and unpacked the first time.
 
     Args:
-        suite: one of `SUITES`.
+        emulation: includes a kernel if it is of fully emulated machines.
         mirror: base address of a Debian archive; by default this machine's own.
-        machine: include a kernel, for a fully emulated machine.
+        more: packages to include beyond `PACKAGES`.
 
     Raises:
         LabError: a tool is missing, this machine has no Debian sources, the disk is full, or apt failed.
     """
-    if suite not in SUITES:
-        raise LabError(f"no such suite: {suite}", hint=f"known are {', '.join(SUITES)}")
-    packages = MACHINE_PACKAGES if machine else PACKAGES
-    place = home.folder("userlands") / f"{suite}-{'machine-' * machine}{_key(packages)[:12]}"
+    suite, architecture = emulation.suite, emulation.architecture
+    if suite not in architecture.suites:
+        raise LabError(
+            f"no such suite for {architecture.name}: {suite}",
+            hint=f"known are {', '.join(architecture.suites)}",
+        )
+    packages = (*packages_of(emulation), *more)
+    kind = f"{architecture.name}-{'machine-' * (emulation.kernel is not None)}"
+    place = home.folder("userlands") / f"{suite}-{kind}{_key(packages)[:12]}"
     image = Image(suite=suite, root=place)
     if place.is_dir():
         return image
     _check_tools()
     with _lock(place.parent):
         if not place.is_dir():
-            _make(place, packages, _sources(suite, mirror), progress)
+            _make(place, packages, _Archive.of(emulation, mirror), architecture, progress)
     return image
 
 
+def packages_of(emulation: Emulation) -> tuple[str, ...]:
+    """The packages of an emulation's userland; a kernel of another architecture is named with it."""
+    kernel = emulation.kernel
+    if kernel is None:
+        return PACKAGES
+    foreign = f":{kernel.debian}" * (kernel.debian != emulation.architecture.debian)
+    return (*PACKAGES, *MACHINE_PACKAGES, f"{kernel.package}{foreign}")
+
+
 def _key(packages: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(packages).encode()).hexdigest()
+    return hashlib.sha256("\n".join((*packages, *bytecode.MODULES)).encode()).hexdigest()
 
 
 def _check_tools() -> None:
@@ -89,16 +103,35 @@ def _check_tools() -> None:
         )
 
 
-def _sources(suite: str, mirror: str | None) -> str:
-    """One stanza in apt's deb822 format."""
-    if mirror is None:
-        mirror = _own_mirror()
-    if not mirror.startswith(("http://", "https://", "file:/")) or any(part.isspace() for part in mirror):
-        raise LabError(f"not the address of a Debian archive: {mirror}", hint="such as --mirror https://...")
-    stanza = ["Types: deb", f"URIs: {mirror}", f"Suites: {suite}", "Components: main", "Architectures: arm64"]
-    if KEYS.is_file():
-        stanza.append(f"Signed-By: {KEYS}")
-    return "\n".join(stanza) + "\n"
+class _Archive(Noun, frozen=True, kw_only=True):
+    """Where the packages come from.
+
+    Attributes:
+        sources: one stanza in apt's deb822 format.
+        architectures: Debian's names; the first is the userland's.
+    """
+
+    sources: str
+    architectures: tuple[str, ...]
+
+    @classmethod
+    def of(cls, emulation: Emulation, mirror: str | None) -> _Archive:
+        """The archive for an emulation. Raises LabError if there is no mirror, or if it is not an address."""
+        if mirror is None:
+            mirror = _own_mirror()
+        if not mirror.startswith(("http://", "https://", "file:/")) or any(part.isspace() for part in mirror):
+            raise LabError(
+                f"not the address of a Debian archive: {mirror}", hint="such as --mirror https://..."
+            )
+        kernel = (emulation.kernel.debian,) if emulation.kernel else ()
+        names = tuple(dict.fromkeys((emulation.architecture.debian, *kernel)))
+        stanza = [
+            "Types: deb", f"URIs: {mirror}", f"Suites: {emulation.suite}", "Components: main",
+            f"Architectures: {' '.join(names)}",
+        ]  # fmt: skip
+        if KEYS.is_file():
+            stanza.append(f"Signed-By: {KEYS}")
+        return cls(sources="\n".join(stanza) + "\n", architectures=names)
 
 
 def _own_mirror() -> str:
@@ -118,7 +151,9 @@ def _own_mirror() -> str:
     )
 
 
-def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress) -> None:
+def _make(
+    place: Path, packages: Sequence[str], origin: _Archive, architecture: Architecture, progress: Progress
+) -> None:
     """Fetches and unpacks into a folder next to `place`, then renames it: an interrupted run leaves nothing behind."""
     free = shutil.disk_usage(place.parent).free
     if free < NEEDED_BYTES:
@@ -131,7 +166,7 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
         erase(old)
     scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
     try:
-        files = _fetch(scratch, packages, sources, progress)
+        files = _fetch(scratch, packages, origin, progress)
         root = scratch / "root"
         _skeleton(root)
         for done, package in enumerate(files, 1):
@@ -147,25 +182,27 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
             )
         if not (root / "bin/sh").exists():  # in older suites a package's script creates this link
             (root / "bin/sh").symlink_to("dash")
+        progress(ProgressEvent(stage="userland", detail="compile Python's modules"))
+        bytecode.keep(root, architecture)
         root.rename(place)
     finally:
         erase(scratch)
 
 
-def _fetch(scratch: Path, packages: Sequence[str], sources: str, progress: Progress) -> list[Path]:
+def _fetch(scratch: Path, packages: Sequence[str], origin: _Archive, progress: Progress) -> list[Path]:
     """Downloads the packages and all of their dependencies. apt checks signatures and hashes."""
-    (scratch / "debian.sources").write_text(sources)
+    (scratch / "debian.sources").write_text(origin.sources)
     (scratch / "status").touch()
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (scratch / folder).mkdir(parents=True)
     progress(ProgressEvent(stage="userland", detail="read the package lists"))
-    _apt(scratch, "update")
+    _apt(scratch, origin, "update")
     progress(ProgressEvent(stage="userland", detail="download packages"))
-    _apt(scratch, "--yes", "--download-only", "install", *packages)
+    _apt(scratch, origin, "--yes", "--download-only", "install", *packages)
     return sorted((scratch / "cache/archives").glob("*.deb"))
 
 
-def _apt(scratch: Path, *arguments: str) -> None:
+def _apt(scratch: Path, origin: _Archive, *arguments: str) -> None:
     settings = {
         "Dir::State": scratch / "state",
         "Dir::State::status": scratch / "status",
@@ -173,8 +210,8 @@ def _apt(scratch: Path, *arguments: str) -> None:
         "Dir::Etc::sourcelist": scratch / "debian.sources",
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null",
-        "APT::Architecture": "arm64",
-        "APT::Architectures::": "arm64",
+        "APT::Architecture": origin.architectures[0],
+        "APT::Architectures": ",".join(origin.architectures),
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",

@@ -28,7 +28,9 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
         server: `openssh` or `built-in`.
         isolated: it has its own passwd entry, home and view of the file system.
         machine: a fully emulated machine, with its own kernel.
-        suite: the Debian suite of an emulated board's arm64 userland; empty if it is not emulated.
+        suite: the Debian suite of an emulated board's userland; empty if it is not emulated.
+        arch: the architecture of an emulated board (`emulation.architectures`).
+        kernel: the kernel of a fully emulated machine; empty for its architecture's default.
         started: identifies the process together with its pid, see `processes.started`.
     """
 
@@ -40,7 +42,9 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
     profile: str | None = None
     python: str | None = None
     suite: str = ""
+    arch: str = "arm64"  # older records have none
     machine: bool = False
+    kernel: str = ""
     pid: int = 0
     started: str = ""
 

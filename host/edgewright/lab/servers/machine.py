@@ -1,4 +1,4 @@
-"""An emulated machine: an arm64 kernel and userland in `qemu-system-aarch64`, with a device tree that names a board.
+"""An emulated machine: a kernel and a userland in one of qemu's system emulators, with a device tree that names a board.
 
 All of its files are in its board's folder: a disk with the differences from the userland's disk, an initrd with its
 keys, a device tree, a console log. Ending its process is like cutting its power.
@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from edgewright.errors import Code
-from edgewright.lab.emulation import initrd, isolation, userland_board
+from edgewright.lab.emulation import architectures, initrd, isolation
+from edgewright.lab.emulation.architectures import Emulation, Kernel
 from edgewright.lab.emulation.userland import Image
 from edgewright.lab.registry import registration, state
 from edgewright.lab.registry.state import BoardRecord, LabError
@@ -23,7 +24,6 @@ from edgewright.lab.servers.openssh import PortTakenError
 from edgewright.nouns.profile import Profile
 
 TOOLS = {
-    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
     "fdtput": "device-tree-compiler",
     "mke2fs": "e2fsprogs",
@@ -35,15 +35,16 @@ START_SECONDS = 120.0
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def tools() -> dict[str, str]:
+def tools(kernel: Kernel) -> dict[str, str]:
     """The programs that an emulated machine needs, by name.
 
     Raises:
         LabError: one is missing; the hint says how to install it.
     """
     path = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
-    found = {tool: shutil.which(tool, path=path) for tool in TOOLS}
-    missing = [TOOLS[tool] for tool, where in found.items() if where is None]
+    wanted = {kernel.emulator: architectures.EMULATORS_PACKAGE, **TOOLS}
+    found = {tool: shutil.which(tool, path=path) for tool in wanted}
+    missing = [wanted[tool] for tool, where in found.items() if where is None]
     if missing:
         raise LabError(
             f"an emulated machine needs {', '.join(tool for tool, where in found.items() if where is None)}",
@@ -53,15 +54,27 @@ def tools() -> dict[str, str]:
     return {tool: str(where) for tool, where in found.items()}
 
 
-def make(folder: Path, image: Image, profile: Profile | None, serial: str) -> None:
+def kernel_of(emulation: Emulation) -> Kernel:
+    """The machine's kernel. Raises LabError if the emulation has none."""
+    if emulation.kernel is None:
+        raise LabError("an emulated machine needs a kernel")
+    return emulation.kernel
+
+
+def make(folder: Path, image: Image, emulation: Emulation, profile: Profile | None, serial: str) -> None:
     """Prepares a board's disk and device tree. The userland's own disk is created once and shared."""
-    used = tools()
+    kernel = kernel_of(emulation)
+    used = tools(kernel)
     base = _base_disk(image, used["mke2fs"])
     disk = folder / "disk.qcow2"
     _run([used["qemu-img"], "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(disk)])
     tree = folder / "board.dtb"
-    _run([*_hardware(used, profile), "-machine", f"dumpdtb={tree}", "-display", "none"])
-    model = profile.models[0].rstrip("*") if profile and profile.models else "Emulated arm64 board"
+    _run([*_hardware(used, kernel, profile), "-machine", f"dumpdtb={tree}", "-display", "none"])
+    model = (
+        profile.models[0].rstrip("*")
+        if profile and profile.models
+        else f"Emulated {emulation.architecture.name} board"
+    )
     for key, value in (("model", model), ("serial-number", serial)):
         _run([used["fdtput"], "-t", "s", str(tree), "/", key, value])
 
@@ -78,12 +91,12 @@ def _base_disk(image: Image, mke2fs: str) -> Path:
     return disk
 
 
-def _hardware(used: dict[str, str], profile: Profile | None) -> list[str]:
+def _hardware(used: dict[str, str], kernel: Kernel, profile: Profile | None) -> list[str]:
     """The qemu command line for the machine, both for running it and for only describing it."""
     least, most = MEMORY_MB
     memory = min(max(profile.memory_mb if profile else least, least), most)
     return [
-        used["qemu-system-aarch64"], "-nodefaults", "-M", "virt", "-cpu", userland_board.CPU, "-smp", str(CPUS), "-m", str(memory),
+        used[kernel.emulator], "-nodefaults", "-M", "virt", "-cpu", kernel.cpu, "-smp", str(CPUS), "-m", str(memory),
     ]  # fmt: skip
 
 
@@ -96,7 +109,7 @@ def write_config(folder: Path, public: str) -> None:
     (folder / "authorized_keys").write_text(f"{public}\n")
 
 
-def start(lab: str, board: BoardRecord, image: Image, profile: Profile | None) -> int:
+def start(lab: str, board: BoardRecord, image: Image, emulation: Emulation, profile: Profile | None) -> int:
     """Boots the machine; returns once its sshd answers.
 
     Returns:
@@ -107,19 +120,20 @@ def start(lab: str, board: BoardRecord, image: Image, profile: Profile | None) -
         LabError: it did not come up; the message quotes the end of its console log.
     """
     folder = state.board_folder(lab, board.name)
-    used = tools()
+    kernel = kernel_of(emulation)
+    used = tools(kernel)
     files = {
         name: (folder / name).read_bytes()
         for name in ("passwd", "group", "sshd_config", "authorized_keys", "host_key", "host_key.pub")
     }
     files["facts.json"] = (registration.root(lab, board) / "facts.json").read_bytes()
-    data = initrd.build(image.root, files, name=board.name, user=isolation.USER, uid=isolation.UID)
+    data = initrd.build(image.root, kernel, files, name=board.name, user=isolation.USER, uid=isolation.UID)
     (folder / "initrd").write_bytes(data)
-    kernel = next(iter(sorted(image.root.glob("boot/vmlinuz-*"))))
+    binary = next(iter(sorted(image.root.glob("boot/vmlinuz-*"))))
     console, pid_file = folder / "console.log", folder / "server.pid"
     pid_file.unlink(missing_ok=True)
     command = [
-        *_hardware(used, profile), "-dtb", str(folder / "board.dtb"), "-kernel", str(kernel),
+        *_hardware(used, kernel, profile), "-dtb", str(folder / "board.dtb"), "-kernel", str(binary),
         "-initrd", str(folder / "initrd"), "-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot",
         "-drive", f"if=none,id=disk,format=qcow2,file={_escaped(folder / 'disk.qcow2')}",
         "-device", "virtio-blk-device,drive=disk", "-device", "virtio-rng-device",
@@ -146,7 +160,7 @@ def _wait(board: BoardRecord, console: Path, pid_file: Path) -> None:
     """Waits until the sshd inside sends its banner: qemu itself accepts connections from the start."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
-        if not Path(f"/proc/{pid_file.read_text().strip()}").exists():
+        if not _runs(pid_file):
             break
         try:
             with socket.create_connection((registration.ADDRESS, board.port), timeout=3) as link:
@@ -159,6 +173,13 @@ def _wait(board: BoardRecord, console: Path, pid_file: Path) -> None:
         f"the emulated machine {board.name} did not come up: {openssh.last_line(console)}",
         hint=f"its console: {console}",
     )
+
+
+def _runs(pid_file: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid_file.read_text().strip()}").exists()
+    except FileNotFoundError:  # the emulator removes it when it ends
+        return False
 
 
 def _run(command: list[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgewright.lab.emulation import isolation, userland_board
+from edgewright.lab.emulation import architectures, isolation, userland_board
 from edgewright.lab.registry import state
 from edgewright.lab.registry.state import BoardRecord, LabError
 
@@ -72,9 +72,11 @@ def view_of(lab: str, board: BoardRecord, keep: Sequence[Path]) -> View:
     """The view of the board's own root file system, else of this machine's."""
     folder = state.board_folder(lab, board.name)
     environment = {"PATH": isolation.PATH, "HOME": str(folder / "home")}
-    if board.suite:
-        text = userland_board.script(folder, name=board.name, emulator=userland_board.qemu())
-        return View(isolation.command(text), {**environment, **userland_board.environment()})
+    if emulation := architectures.emulation_of(board):
+        text = userland_board.script(folder, emulation.architecture, name=board.name)
+        return View(
+            isolation.command(text), {**environment, **userland_board.environment(emulation.architecture)}
+        )
     if board.isolated:
         text = isolation.script(folder, name=board.name, hide=isolation.hidden(state.root()), keep=keep)
         return View(isolation.command(text), environment)
@@ -95,7 +97,8 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view:
     )
     # sshd gives its sessions a new environment
     wanted = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name) in ("0", "1")}
-    wanted |= userland_board.environment() if board.suite else {}
+    if emulation := architectures.emulation_of(board):
+        wanted |= userland_board.environment(emulation.architecture)
     if wanted:
         text += f"SetEnv {' '.join(f'{key}={value}' for key, value in wanted.items())}\n"
     path = folder / "sshd_config"

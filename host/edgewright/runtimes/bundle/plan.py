@@ -146,7 +146,7 @@ def fetch(wanted: Sequence[Wanted], progress: Progress = silent) -> tuple[list[K
     for one in wanted:
         progress(ProgressEvent(stage="resolve", detail=one.title))
         asked = [f"{one.row.distribution}=={one.row.version}", *one.row.requires]
-        found = wheels.resolve(one.host, asked)
+        found = wheels.resolve(one.host, asked, one.row.parts)
         fetched += found
         kits.append(
             Kit(
