@@ -84,6 +84,7 @@ def rewritten(good: Artifact, script: str, precision: str, folder: Path) -> Arti
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("target", "script", "precision", "distribution", "version"),

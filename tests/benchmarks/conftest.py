@@ -22,7 +22,7 @@ def run_script():
 
     def run(name, *arguments):
         argv = [sys.executable, str(BENCHMARKS / name), *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr
         rows = [line.strip("| \n").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
         return done.stdout, {row[0].strip(): row[1:] for row in rows if set(row[0]) != {"-"}}

@@ -166,6 +166,7 @@ def untimed(rows):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
 def test_faults_are_planted_and_refused_and_the_sound_are_not(run_script, truth, tmp_path, target):
     store, file = truth("store"), tmp_path / "found.jsonl"

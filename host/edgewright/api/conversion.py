@@ -12,6 +12,7 @@ import msgspec
 from edgewright.api.arguments import StrPath
 from edgewright.api.callbacks import guarded
 from edgewright.api.models import ModelOptions, model_request
+from edgewright.compile import machine_code
 from edgewright.compile.pipeline import plan
 from edgewright.compile.recognition import recognise
 from edgewright.compile.request import CompileRequest, ModelRequest, Plan
@@ -175,5 +176,5 @@ def copied(artifact: Artifact, output: StrPath | None) -> Artifact:
     if output is None:
         return artifact
     folder = Path(output)
-    shutil.copytree(artifact.folder, folder)
+    shutil.copytree(artifact.folder, folder, ignore=machine_code.left_here(artifact.folder))
     return msgspec.structs.replace(artifact, folder=folder)

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from edgewright.api.arguments import StrPath, several
 from edgewright.api.model_name import slug
-from edgewright.compile.data.data_hash import calibration_of
+from edgewright.compile.data.data_hash import calibration_in, calibration_of
 from edgewright.compile.request import ModelRequest
 from edgewright.config import home
 from edgewright.config import project as projects
@@ -30,6 +30,7 @@ CONVERTING = {
     "target": "--target", "precision": "--precision", "calibration": "--calibration", "input_shapes": "--input-shape",
     "inputs": "--inputs", "outputs": "--outputs", "signature": "--signature", "keep_float": "--keep-float",
     "calibration_method": "--calibration-method", "integer_io": "--integer-io", "allow_constant": "--allow-constant",
+    "cpu": "--cpu",
 }  # fmt: skip
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or a long enough prefix of one
 
@@ -43,6 +44,7 @@ class ModelOptions(TypedDict, total=False):
         name: the model's name on boards.
         target: runtime to compile to.
         precision: such as `fp32` or `int8`.
+        cpu: LLVM's name of the CPU to compile for, such as `cortex-a72`, for targets that compile machine code.
         calibration: `.npz`, `.npy` or folder of images; the word `synthetic` for seeded random data.
         evaluation: labelled `.npz`, folder of labelled images, or `module.py:function`.
         metric: name of a metric, or `module.py:function`.
@@ -62,6 +64,7 @@ class ModelOptions(TypedDict, total=False):
     name: str | None
     target: str | None
     precision: str | None
+    cpu: str | None
     calibration: StrPath | None
     evaluation: StrPath | None
     metric: str | None
@@ -98,6 +101,7 @@ def model_request(source: StrPath | Artifact | None = None, **options: Unpack[Mo
         project=project,
         target=options.get("target"),
         precision=options.get("precision"),
+        cpu=options.get("cpu"),
         use_cache=options.get("use_cache", True),
     )
 
@@ -155,7 +159,9 @@ def _of_source(source: StrPath | None, project: Project | None, options: ModelOp
         name=options.get("name") or (file.name if file else slug(path.stem)),
         shapes=_shapes(options.get("input_shapes")) or (file.inputs if file else {}),
         conversion=_conversion(options, file.conversion if file else Conversion()),
-        calibration=calibration_of(data if data is None or isinstance(data, str) else Path(data)),
+        calibration=calibration_in(path)
+        if data is None
+        else calibration_of(data if isinstance(data, str) else Path(data)),
         evaluation=_evaluation(project, options),
         preprocessing=file.preprocessing if file else None,
         compare=compare_of(project),
@@ -264,7 +270,12 @@ def _check_evaluated(option: str, project: Project | None, options: ModelOptions
 
 def _check_converted(artifact: Artifact, options: ModelOptions) -> None:
     """Raises UsageError for options that would produce a different artifact."""
-    made = {"target": artifact.manifest.target, "precision": artifact.manifest.precision}
+    manifest = artifact.manifest
+    made = {
+        "target": manifest.target,
+        "precision": manifest.precision,
+        "cpu": manifest.cpu and manifest.cpu.name,
+    }
     given = {name: options.get(name) for name in CONVERTING}
     typed = [
         "--float-io" if name == "integer_io" and value is False else CONVERTING[name]

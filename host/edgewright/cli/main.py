@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import sys
@@ -22,7 +23,9 @@ from edgewright.errors import Code, EdgewrightError, Exit, InternalError
 COMMANDS = {
     "demo": "Run the main job on simulated boards",
     "init": "Write edgewright.toml for a model",
+    "compress": "Make a network smaller and keep its accuracy",
     "convert": "Compile a model for a profile and verify its outputs",
+    "optimize": "Make a model fit a budget of size, latency and accuracy",
     "fleet": "Add, list, show, trust and remove boards",
     "doctor": "Describe boards, and list what stops a deployment",
     "provision": "Install a runtime on boards that have no internet",
@@ -188,12 +191,7 @@ def run_command(argv: list[str]) -> int:
             raise
         return say(argv, error, error.exit_code)
     except OSError as error:
-        if "--debug" in argv or not error.filename:
-            return crashed(argv, error)
-        text = f"{(error.strerror or 'not usable').lower()}: {error.filename}"
-        return say(
-            argv, EdgewrightError(text, hint="check the path and its permissions", code=Code.IO), Exit.ERROR
-        )
+        return unusable(argv, error)
     except Exception as error:  # noqa: BLE001 - reported as a bug
         return crashed(argv, error)
 
@@ -202,6 +200,20 @@ def aborted(argv: list[str]) -> int:
     """Reports that the user or a signal stopped the command."""
     what = f"stopped by {signals.stopped() or 'the user'}"
     return say(argv, EdgewrightError(what, hint="run it again to continue", code=Code.ABORTED), Exit.ABORTED)
+
+
+def unusable(argv: list[str], error: OSError) -> int:
+    """Reports a file that cannot be read or written; an error without a file is a bug, unless the disk is full."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if "--debug" in argv or not (error.filename or full):
+        return crashed(argv, error)
+    text = (error.strerror or "not usable").lower() + (f": {error.filename}" if error.filename else "")
+    hint = (
+        "free some space on the disks of the state folder ($EDGEWRIGHT_HOME) and of temporary files ($TMPDIR)"
+        if full
+        else "check the path and its permissions"
+    )
+    return say(argv, EdgewrightError(text, hint=hint, code=Code.IO), Exit.ERROR)
 
 
 def crashed(argv: list[str], error: Exception) -> int:

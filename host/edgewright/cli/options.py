@@ -31,6 +31,12 @@ PARALLEL = Annotated[int, typer.Option("--parallel", min=1, max=256, help="Board
 TARGET = Annotated[
     str | None, typer.Option("--target", help="Runtime to compile to; default: the profile's first.")
 ]
+CPU = Annotated[
+    str | None,
+    typer.Option(
+        "--cpu", help="CPU to compile for, such as cortex-a72, if the target does; default: the profile's."
+    ),
+]
 PRECISION = Annotated[
     str | None,
     typer.Option(

@@ -18,6 +18,7 @@ class ModelOptions(Noun, frozen=True, kw_only=True):
 
     target: str | None = None
     precision: str | None = None
+    cpu: str | None = None
     calibration: str | None = None
     evaluation: Path | None = None
     metric: str | None = None
@@ -44,7 +45,7 @@ class ModelOptions(Noun, frozen=True, kw_only=True):
         Raises:
             UsageError: an input shape is malformed.
         """
-        plain = ("target", "precision", "calibration", "evaluation", "metric", "score", "signature",
+        plain = ("target", "precision", "cpu", "calibration", "evaluation", "metric", "score", "signature",
                  "calibration_method", "integer_io", "allow_constant", "trust_model")  # fmt: skip
         found: Any = {name: getattr(self, name) for name in plain} | {
             "project": project,

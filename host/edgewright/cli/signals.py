@@ -6,6 +6,8 @@ Ctrl-C or a later SIGTERM abandons them.
 
 from __future__ import annotations
 
+import _thread
+import os
 import signal
 import time
 from types import FrameType
@@ -13,6 +15,7 @@ from types import FrameType
 from edgewright.errors import Exit
 
 TOGETHER_S = 1.0  # seconds; `timeout`, shells and service managers signal both a process and its group
+AGAIN_S = 0.02  # seconds until a signal that came where Python drops exceptions is sent again
 _received: list[tuple[signal.Signals, float]] = []
 
 
@@ -24,6 +27,9 @@ def watch() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    if _swallowed(frame):
+        _thread.start_new_thread(_again, (number,))  # `threading` takes locks that this thread may hold now
+        return
     now = time.monotonic()
     if (
         number != signal.SIGINT
@@ -33,6 +39,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
         return
     _received.append((signal.Signals(number), now))
     raise KeyboardInterrupt(stopped())
+
+
+def _again(number: int) -> None:
+    time.sleep(AGAIN_S)
+    os.kill(os.getpid(), number)
+
+
+def _swallowed(frame: FrameType | None) -> bool:
+    """Whether Python drops an exception that is raised here: in a finaliser, or in the callback that ends an import's lock."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or (code.co_name == "cb" and "importlib" in code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def over() -> None:

@@ -27,6 +27,7 @@ def convert(
     profile: Annotated[str, typer.Option("--profile", help="Kind of board.")] = "generic-x86_64",
     target: options.TARGET = None,
     precision: options.PRECISION = None,
+    cpu: options.CPU = None,
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
     metric: options.METRIC = None,

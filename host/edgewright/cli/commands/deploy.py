@@ -49,6 +49,7 @@ def deploy(
     ] = None,
     target: options.TARGET = None,
     precision: options.PRECISION = None,
+    cpu: options.CPU = None,
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
     metric: options.METRIC = None,

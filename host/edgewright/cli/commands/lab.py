@@ -11,11 +11,19 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.lab.boards import LabBoard
+    from edgewright.lab.emulation.architectures import Emulation
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Start, list and stop simulated boards on this machine."
 )
 NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards are NAME-1, NAME-2, ...")]
+
+
+def complete_arch(incomplete: str) -> list[str]:
+    """The architectures whose names begin like what was typed."""
+    from edgewright.lab.emulation.architectures import ARCHITECTURES
+
+    return [one.name for one in ARCHITECTURES if one.name.startswith(incomplete)]
 
 
 @app.command()
@@ -27,11 +35,23 @@ def up(
     ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="arm64: emulated boards, each with its own arm64 Debian.")
+        str | None,
+        typer.Option(
+            "--arch",
+            autocompletion=complete_arch,
+            help="arm64, or armv7l (32 bits): emulated boards, each with its own Debian.",
+        ),
     ] = None,
     vm: Annotated[
-        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with its own kernel.")
+        bool, typer.Option("--vm", help="With --arch: whole machines, each with its own kernel.")
     ] = False,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel",
+            help="With --arch armv7l --vm: arm64 (the default: a 64-bit kernel, as 32-bit Raspberry Pi OS has) or armv7l.",
+        ),
+    ] = None,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -53,13 +73,14 @@ def up(
     from edgewright.cli.progress import shown
     from edgewright.errors import UsageError
     from edgewright.lab import boards as lab
+    from edgewright.lab.emulation import architectures
 
     path = options.fleet_path(fleet)
-    if vm and not emulated(arch):
-        raise UsageError("--vm without --arch", hint="give --arch arm64 too")
-    if not emulated(arch) and (suite is not None or mirror is not None):
+    emulation = emulation_of(arch, suite, vm, kernel)
+    if emulation is None and (suite is not None or mirror is not None):
         raise UsageError(
-            "--suite and --mirror are for emulated boards", hint="give --arch arm64 too, or leave them out"
+            "--suite and --mirror are for emulated boards",
+            hint=f"give --arch {architectures.names()} too, or leave them out",
         )
     with shown() as progress:
         made = lab.up(
@@ -69,8 +90,7 @@ def up(
             python=python,
             name=name,
             sshd=sshd,
-            suite=(suite or "bookworm") if emulated(arch) else "",
-            machine=vm,
+            emulation=emulation,
             mirror=mirror,
             progress=progress,
         )
@@ -86,23 +106,29 @@ def up(
         )
 
 
-def emulated(arch: str | None) -> bool:
-    """Whether the requested boards have a different architecture from this machine.
+def emulation_of(arch: str | None, suite: str | None, vm: bool, kernel: str | None) -> Emulation | None:
+    """What the requested boards emulate, or None if they have this machine's own architecture.
 
     Raises:
-        UsageError: the architecture cannot be emulated.
+        UsageError: the architecture or kernel cannot be emulated, or one option lacks another.
     """
     import os
 
     from edgewright.errors import UsageError
+    from edgewright.lab.emulation import architectures
+    from edgewright.lab.emulation.architectures import Emulation
 
-    if arch in (None, os.uname().machine):
-        return False
-    if arch not in ("arm64", "aarch64"):
-        raise UsageError(
-            f"no such architecture of boards: {arch}", hint="arm64, or none for this machine's own"
-        )
-    return True
+    if vm and arch is None:
+        raise UsageError("--vm without --arch", hint=f"give --arch {architectures.names()} too")
+    if kernel is not None and not vm:
+        raise UsageError("--kernel is for whole machines", hint="give --vm too, or leave it out")
+    if arch is None or (arch == os.uname().machine and not vm):
+        return None
+    architecture = architectures.named(arch)
+    if os.uname().machine == architecture.machine and not vm:
+        return None
+    chosen = architecture.kernel(kernel or "") if vm else None
+    return Emulation(architecture=architecture, suite=suite or architectures.DEFAULT_SUITE, kernel=chosen)
 
 
 @app.command()
@@ -138,7 +164,8 @@ def list_boards(as_json: options.JSON = False, debug: options.DEBUG = False) -> 
 def start_again(board: LabBoard, found: list[LabBoard]) -> str:
     """The command that starts the boards of a board's lab again, which has to describe the lab as it was made."""
     count = sum(one.lab == board.lab for one in found)
-    emulated = f" --arch arm64 --suite {board.suite}{' --vm' if board.machine else ''}" if board.suite else ""
+    machine = f" --vm --kernel {board.kernel}" if board.machine else ""
+    emulated = f" --arch {board.arch} --suite {board.suite}{machine}" if board.suite else ""
     return f"edgewright lab up --name {board.lab} --boards {count}{emulated} --fleet {shortened(board.fleet)}"
 
 
@@ -163,7 +190,7 @@ def show(command: str, made: list[LabBoard], as_json: bool) -> None:
     rows = [
         (
             board.name, f"{board.user}@{board.address}:{board.port}", board.profile or "this machine", board.python or (f"{board.suite}'s" if board.suite else "its login's"),
-            f"{board.server}, {'arm64 machine' if board.machine else 'emulated arm64'}" if board.suite else board.server, "own home and passwd" if board.isolated else "shares this machine's", "up" if board.alive else "down",
+            server_of(board), "own home and passwd" if board.isolated else "shares this machine's", "up" if board.alive else "down",
             shortened(board.fleet),
         )
         for board in made
@@ -174,6 +201,16 @@ def show(command: str, made: list[LabBoard], as_json: bool) -> None:
         rows,
         spare=("isolation", "python"),
     )
+
+
+def server_of(board: LabBoard) -> str:
+    """A board's server, and what it is emulated on."""
+    if not board.suite:
+        return board.server
+    if not board.machine:
+        return f"{board.server}, emulated {board.arch}"
+    foreign = f", {board.kernel} kernel" * (board.kernel != board.arch)
+    return f"{board.server}, {board.arch} machine{foreign}"
 
 
 def shortened(path: Path) -> str:

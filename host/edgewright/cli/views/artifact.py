@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgewright.cli.results.convert import ConvertResult
     from edgewright.measure.search.engine import SearchResult
     from edgewright.nouns.artifact import Accuracy, Artifact, Manifest
+    from edgewright.nouns.compression import Lineage, LineageStep
 
 
 def record(converted: Converted, search: SearchResult | None = None) -> ConvertResult:
@@ -49,7 +50,9 @@ def show_artifact(artifact: Artifact) -> None:
         ("artifact", artifact.id[:12]),
         ("folder", artifact.folder),
         ("source", f"{manifest.source.file} ({manifest.source.format})"),
+        *([("made of", lineage_text(manifest.lineage))] if manifest.lineage is not None else []),
         ("target", f"{manifest.target} {manifest.precision}"),
+        *([("compiled", f"for {manifest.cpu.title}")] if manifest.cpu is not None else []),
         ("size", render.size(manifest.model_bytes)),
         ("calibration", calibration_text(manifest.calibration.kind, manifest.calibration.samples)),
         *data_rows(artifact),
@@ -65,6 +68,23 @@ def show_artifact(artifact: Artifact) -> None:
         )
     rows += [("note", note) for note in manifest.notes]
     render.table("", ["", ""], rows)
+
+
+def lineage_text(lineage: Lineage) -> str:
+    """The steps by which the source was made smaller, such as `net.keras: channels -50% (top1 97.1%), cluster 16`."""
+    from edgewright.metrics import to_show
+
+    def step(one: LineageStep) -> str:
+        return (
+            one.shown if one.metric is None else f"{one.shown} ({to_show(lineage.metric).shown(one.metric)})"
+        )
+
+    before = (
+        ""
+        if lineage.original is None
+        else f" ({lineage.metric} {to_show(lineage.metric).shown(lineage.original)})"
+    )
+    return f"{lineage.file}{before}: {', '.join(map(step, lineage.steps))}"
 
 
 def data_rows(artifact: Artifact) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,22 +69,25 @@ def ending(artifact: str, *, ok: bool) -> str:
     return "raise --max-drop, or search longer with --max-trials and --max-minutes"
 
 
-def show_trials(found: SearchResult) -> None:
-    """Prints the table of trials and why the search stopped."""
+def show_trials(found: SearchResult, figures: Sequence[tuple[str, str]] = FIGURES) -> None:
+    """Prints the table of trials and why the search stopped.
+
+    Args:
+        figures: key and heading of each figure.
+    """
     best = found.best
     render.table(
         "Tried",
-        ["", "candidate", *(heading for _, heading in FIGURES), ">s", "why not"],
-        [_row(trial, trial is best) for trial in found.trials],
+        ["", "candidate", *(heading for _, heading in figures), ">s", "why not"],
+        [_row(trial, trial is best, figures) for trial in found.trials],
         ["bold" if trial is best else None for trial in found.trials],
     )
     render.line(f"stopped after {len(found.trials)} trials: {found.stopped}")
 
 
-def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
-    figures = trial.verdict.figures
+def _row(trial: Trial, chosen: bool, figures: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     mark = "*" if chosen else ""
-    shown = (_figure(key, figures.get(key)) for key, _ in FIGURES)
+    shown = (_figure(key, trial.verdict.figures.get(key)) for key, _ in figures)
     return (mark, trial.move.label, *shown, f"{trial.seconds:.1f}", trial.verdict.why)
 
 

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from edgewright.compile.data import images
+from edgewright.compile.inspection import calibration_member
 from edgewright.compile.workers import user_function
 from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import DataError
@@ -52,6 +53,14 @@ def calibration_of(given: Path | str | None) -> CalibrationData:
     if given == SYNTHETIC:
         return Synthetic()
     return DataFile(path=Path(given), sha256=calibration_sha256(Path(given)))
+
+
+def calibration_in(source: Path) -> CalibrationData:
+    """The calibration data that a model's file holds, such as that of a quantisation-aware training; or nothing."""
+    found = calibration_member.extracted(source)
+    if found is None:
+        return Absent()
+    return DataFile(path=found, sha256=calibration_sha256(found), from_model=True)
 
 
 def calibration_sha256(path: Path) -> str:

@@ -6,18 +6,17 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile.data import labels, samples
+from edgewright.compile.data import function_samples, labels, samples
 from edgewright.compile.data.answers import real
 from edgewright.compile.data.data_hash import data_sha256
 from edgewright.compile.data.input_ranges import Range, Ranges
-from edgewright.compile.data.npz_members import by_name
 from edgewright.compile.inspection.code_fingerprint import fingerprint
 from edgewright.compile.workers import user_function
 from edgewright.compile.workers.framework_errors import LOG
@@ -30,8 +29,6 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:
-    from hashlib import _Hash as Digest
-
     import numpy as np
 
     Array = np.ndarray[Any, Any]
@@ -41,7 +38,6 @@ _INPUTS, _LABELS, _RANGES = "inputs.npz", "labels.npy", "ranges.npy"
 _RUN_SUFFIX = ".run"  # suffix of the file that records what a function yielded last time
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP64 = 1 << 31
-_ONE = "yield (inputs, label) a sample: an array, a list of them, or a dictionary by input name"
 
 
 class EvaluationSet(Noun, frozen=True, kw_only=True):
@@ -49,7 +45,7 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
 
     Attributes:
         inputs: deterministic, uncompressed `.npz`: `input_<i>` of shape (n, *spec.shape). It is sent to boards.
-        labels: `.npy` of shape (n, ...): int32, int64, float32 or float64. It stays on this machine.
+        labels: `.npy` of shape (n, ...): int32, int64, float32 or float64; (n, 0) without labels. It stays on this machine.
         count: n.
         sha256: hash of the set's sources, including the preprocessing of images and everything that a function yielded.
         names: how many class names were numbered in sorted order; 0 if the class numbers were given.
@@ -62,6 +58,11 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
     sha256: str
     names: int = 0
     ranges: tuple[Range, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has labels."""
+        return bool(self.load_labels().shape[1:] != (0,))
 
     def load_labels(self) -> Array:
         """The labels."""
@@ -78,6 +79,7 @@ def prepare(
     *,
     workers: Workers | None = None,
     fresh: bool = False,
+    unlabelled: bool = False,
 ) -> EvaluationSet:
     """The set for a model, from the cache if nothing changed.
 
@@ -86,6 +88,7 @@ def prepare(
         specs: the model's inputs: a manifest's, or the source's.
         workers: the command's workers; without them, a function runs in a new worker.
         fresh: run a function again even if its file did not change, once per `workers`.
+        unlabelled: the data may be without labels.
 
     Raises:
         DataError: the set does not fit the model, or has no labels.
@@ -95,7 +98,9 @@ def prepare(
     digest = data_sha256(path)
     key = hashlib.sha256((digest + described).encode()).hexdigest()
     folder = home.folder("evaluations")
-    arguments: dict[str, Any] = {"path": path.absolute(), "specs": tuple(specs), "folder": folder, "key": key}
+    arguments: dict[str, Any] = {
+        "path": path.absolute(), "specs": tuple(specs), "folder": folder, "key": key, "unlabelled": unlabelled,
+    }  # fmt: skip
     yielded = ""
     if user_function.named(path) is None:
         if not _whole(_place(folder, key)):
@@ -116,10 +121,46 @@ def prepare(
         digest = hashlib.sha256(digest.encode() + msgspec.json.encode(preprocessing)).hexdigest()
     place = _place(folder, key, yielded)
     usage_marks.hold(place)
-    return EvaluationSet(
+    found = EvaluationSet(
         inputs=place / _INPUTS, labels=place / _LABELS, count=_rows(place / _LABELS), sha256=digest,
-        names=labels.names(path) if path.is_dir() else 0, ranges=_load_ranges(place / _RANGES),
+        names=labels.names(path) if path.is_dir() and labels.there(path) else 0,
+        ranges=_load_ranges(place / _RANGES),
     )  # fmt: skip
+    if not (unlabelled or found.labelled):  # stored when labels were not needed
+        raise DataError(
+            f"evaluation set has no labels: {path}",
+            hint="give each sample a label: a member named labels, or (inputs, label) from a function",
+        )
+    return found
+
+
+@contextmanager
+def drawn(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    preprocessing: Preprocessing | None,
+    *,
+    workers: Workers,
+    epoch: int,
+) -> Iterator[EvaluationSet]:
+    """What a function yields when it is called again, for a `with` block: nothing is kept. Labels may be missing.
+
+    Args:
+        epoch: that a function with a parameter `epoch` is called with.
+
+    Raises:
+        DataError, UsageError: as `prepare`.
+    """
+    with tempfile.TemporaryDirectory(dir=home.folder("evaluations")) as folder:
+        arguments = {
+            "path": path.absolute(), "specs": tuple(specs), "preprocessing": preprocessing, "folder": Path(folder), "key": "",
+            "unlabelled": True, "epoch": epoch,
+        }  # fmt: skip
+        yielded = _run(workers, path, arguments)
+        place = _place(Path(folder), "", yielded)
+        yield EvaluationSet(
+            inputs=place / _INPUTS, labels=place / _LABELS, count=_rows(place / _LABELS), sha256=yielded
+        )
 
 
 def _run(workers: Workers, path: Path, arguments: dict[str, Any]) -> str:
@@ -181,6 +222,9 @@ def write(
     folder: Path,
     key: str,
     scratch: Path,
+    *,
+    unlabelled: bool = False,
+    epoch: int = 0,
 ) -> str:
     """Writes the set, completely or not at all. Memory stays bounded: one pass, one sample at a time.
 
@@ -188,6 +232,8 @@ def write(
         folder: the folder of all sets.
         key: identifies the set's sources.
         scratch: an empty folder on the same file system as the sets.
+        unlabelled: the data may be without labels.
+        epoch: that a function with a parameter `epoch` is called with.
 
     Returns:
         Hex sha256 of the inputs and labels that the function yielded; empty for data files.
@@ -203,18 +249,24 @@ def write(
     found: list[Any] = []
     yielded, seen_ranges = "", Ranges(specs)
     if user_function.named(path) is None:
-        given = labels.read(path)
+        given = labels.read(path) if labels.there(path) or not unlabelled else None
         count = _spill(seen_ranges.watched(samples.samples(path, specs, preprocessing)), raws)
     else:
         seen = hashlib.sha256()
-        count = _spill(seen_ranges.watched(_generated(path, specs, found, seen)), raws)
-        given = labels.numeric(found, path) if found else np.zeros(0)
-        _hash_array(seen, given)
+        rows = function_samples.generated(path, specs, found, seen, unlabelled=unlabelled, epoch=epoch)
+        count = _spill(seen_ranges.watched(rows), raws)
+        given = labels.numeric(found, path) if found else None
+        if given is not None:
+            function_samples.hash_array(seen, given)
         yielded = seen.hexdigest()
     if not count:
-        raise DataError(f"evaluation set is empty: {path}", hint=_ONE)
+        raise DataError(f"evaluation set is empty: {path}", hint=function_samples.FORM)
+    if given is None:
+        given = np.zeros((count, 0), np.float32)
     if count != len(given):
-        raise DataError(f"{path} has {count} samples and {len(given)} labels", hint="give one label a sample")
+        raise DataError(
+            f"{path} has {count} samples and {len(given)} labels", hint="give one label per sample"
+        )
     _pack(made / _INPUTS, specs, raws, count)
     np.save(made / _LABELS, given)
     np.save(made / _RANGES, np.array(seen_ranges.found, np.float64))
@@ -255,54 +307,6 @@ def _last_yielded(folder: Path, key: str) -> str:
         return (folder / f"{key}{_RUN_SUFFIX}").read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _hash_array(seen: Digest, array: Array) -> None:
-    """Adds an array to a checksum: its dtype, shape and values."""
-    seen.update(f"{array.dtype.str} {array.shape} ".encode())
-    seen.update(array.tobytes())
-
-
-def _generated(
-    path: Path, specs: Sequence[TensorSpec], found: list[Any], seen: Digest
-) -> Iterator[list[Array]]:
-    """Yields the checked inputs that the user function produces; adds its labels to `found` and the inputs to `seen`."""
-    function = user_function.load(path)
-    made = user_function.call(str(path), function, hint=_ONE)
-    if not isinstance(made, Iterable):
-        raise DataError(f"{path} is not a generator, it returned {type(made).__name__}", hint=_ONE)
-    for index, pair in enumerate(user_function.each(str(path), made, hint="run it by itself")):
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise DataError(f"{path} yields no pair at sample {index}: {type(pair).__name__}", hint=_ONE)
-        found.append(pair[1])
-        arrays = _arrays(pair[0], specs, path, index)
-        for array in arrays:
-            _hash_array(seen, array)
-        yield [
-            samples.fitted(array, spec, str(path), index) for array, spec in zip(arrays, specs, strict=True)
-        ]
-
-
-def _arrays(given: Any, specs: Sequence[TensorSpec], path: Path, index: int) -> list[Array]:
-    """One sample's inputs, in the order of the specs."""
-    import numpy as np
-
-    if isinstance(given, dict):
-        keys = by_name(specs, given)
-        if None in keys or len(given) != len(specs):
-            raise DataError(
-                f"{path} yields other inputs at sample {index}: {', '.join(map(str, given))}",
-                hint=f"the model's are {', '.join(spec.name for spec in specs)}",
-            )
-        rows = [given[key] for key in keys]
-    else:
-        several = isinstance(given, tuple | list) and len(specs) > 1
-        rows = list(given) if several else [given]
-    if len(rows) != len(specs):
-        raise DataError(
-            f"{path} yields {len(rows)} inputs at sample {index}, the model has {len(specs)}", hint=_ONE
-        )
-    return [np.asarray(row) for row in rows]
 
 
 def _spill(samples: Iterator[list[Array]], raws: Sequence[Path]) -> int:

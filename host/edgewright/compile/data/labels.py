@@ -21,6 +21,18 @@ _GREATEST = 2**63 - 1
 _FORMS = "sub-folders named after the classes, or images and labels.csv with a row `file,label` each"
 
 
+def there(path: Path) -> bool:
+    """Whether data have labels. Images that all lie in the folder itself, without `labels.csv` or `classes.txt`, have none.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    if not path.is_dir():
+        return path.suffix != ".npy" and not set(npz_members.LABELS).isdisjoint(samples.member_names(path))
+    tables = any((path / name).is_file() for name in (TABLE, CLASSES))
+    return tables or any(file.parent != path for file in images.found(path))
+
+
 def read(path: Path) -> Array:
     """The labels, one row per sample, in the order of `data.samples`: int32, int64, float32 or float64.
 

@@ -1,0 +1,1 @@
+"""What compression costs and buys: nets, data, rows, results and their page."""

@@ -1,0 +1,1 @@
+"""Compression of ONNX graphs: all that needs no training, run by ONNX Runtime."""

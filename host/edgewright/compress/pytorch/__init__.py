@@ -1,0 +1,1 @@
+"""Compression of PyTorch modules and torch.export programs."""
