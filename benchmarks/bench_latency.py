@@ -21,8 +21,7 @@ from measuring import Figures
 
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
-from edgewright.deployments.bench import Bench
-from edgewright.nouns.board import Fleet
+from edgewright.deployments.bench import Bench, BenchRequest
 from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.progress import silent
 
@@ -70,7 +69,7 @@ def compare(link: Lab, model: Path, target: str, settings: Settings, rounds: int
     with open_session(board, fleet) as session:
         contenders = {
             "bare loop": bare(folder, target, settings),
-            "edgewright": board_bench(fleet, session, target, settings),
+            "edgewright": board_bench(session, target, settings),
         }
         if target == "openvino":
             contenders["bare loop, no input copied"] = bare(folder, "openvino-filled", settings)
@@ -89,7 +88,7 @@ def convert(model: Path, target: str) -> Path:
     return Path(json.loads(measuring.process(argv).output)["result"]["folder"])
 
 
-def board_bench(fleet: Fleet, session: Session, target: str, settings: Settings) -> Callable[[int], Figures]:
+def board_bench(session: Session, target: str, settings: Settings) -> Callable[[int], Figures]:
     """One run of the agent's benchmark over SSH."""
     protocol = Protocol(
         name="benchmark",
@@ -99,9 +98,10 @@ def board_bench(fleet: Fleet, session: Session, target: str, settings: Settings)
         min_samples=11,
         limit_s=60,
     )
-    bench = Bench(
-        fleet, target, artifact=None, releases=("1",), protocol=protocol, threads=settings.threads, accelerator="cpu",
-    )  # fmt: skip
+    what = BenchRequest(
+        model=target, releases=("1",), protocol=protocol, threads=settings.threads, accelerator="cpu"
+    )
+    bench = Bench(what)
 
     def measure(_: int) -> Figures:
         measured: Measurement = bench.on_board(session.board, session, silent)[0]

@@ -122,7 +122,15 @@ def target_tables() -> str:
                 f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer | {needs} |"
             )
         rows.append("")
-    return "\n".join(rows).rstrip() + "\n"
+    return "\n".join(rows).rstrip() + "\n\n" + side_by_side()
+
+
+def side_by_side() -> str:
+    """The section on size and speed, from the results of `benchmarks/bench_targets.py`; states if there are none."""
+    sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
+    from side_by_side import page
+
+    return page.section()
 
 
 def board_table() -> str:
@@ -136,7 +144,7 @@ def board_table() -> str:
         tried = "yes" if one.hardware else "not run on hardware"
         rows.append(f"| `{name}` | {one.title} | {', '.join(one.targets)} | {one.precision} | {tried} |")
     rows.append(
-        "\nWhat ran on emulated arm64 boards, and how near to x86 its answers were: [arm64.md](arm64.md)."
+        "\nWhat ran on emulated Arm boards, and how near to x86 its answers were: [emulated.md](emulated.md)."
     )
     return "\n".join(rows) + "\n"
 
@@ -169,7 +177,7 @@ def system_table() -> str:
     rows = [
         "\n## Which runtime a system gets\n",
         "The best wheel of each target for the system's own Python, `-` if there is none. ¹ There is no wheel of numpy for 32-bit",
-        "Arm: the system's own is used (`sudo apt install python3-numpy`).\n",
+        "Arm: the system's own is used (`sudo apt install python3-numpy`). Bullseye's, 1.19.5, is too old: ncnn runs there.\n",
         f"| system | Python | userland | libc | {head} |\n|---|---|---|---|{'---|' * len(names)}",
     ]
     for title, python, arch, libc, version in SYSTEMS:
@@ -184,12 +192,44 @@ def system_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def old_python_table() -> str:
+    """What the tests do with the runtimes for old Pythons, as they say themselves."""
+    sys.path.insert(0, str(FOLDER.parent / "tests" / "kit"))
+    import old_pythons
+
+    archs = ("x86_64", *old_pythons.FOREIGN)
+    cells = {(one.python, one.arch, one.target): one for one in old_pythons.wheels(archs)}
+    rows = [
+        "\n## Old Pythons\n",
+        "*Run here*: the tests deploy a model to a board with a real Python of this version on x86. *Resolved and unpacked*: there is no such Python for",
+        "this architecture here, so the tests only resolve the wheels, have the agent unpack them under that Python on x86, and check that their libraries are for the",
+        "architecture and need no newer glibc than the [table of runtimes](targets.md#runtimes-that-are-provisioned) says. **These have not been loaded.**\n",
+        "| Python | target | runtime | " + " | ".join(archs) + " |\n|---|---|---|" + "---|" * len(archs),
+    ]
+    for python in old_pythons.OLD:
+        for target in targets.names():
+            found = [cells.get((python, arch, target)) for arch in archs]
+            titles = dict.fromkeys(f"{one.row.distribution} {one.row.version}" for one in found if one)
+            if titles:
+                states = " | ".join(one.state if one else "-" for one in found)
+                rows.append(f"| {python} | {target} | {', '.join(titles)} | {states} |")
+    return "\n".join(rows) + "\n"
+
+
 def truth_page() -> dict[str, str]:
     """docs/truth.md, from the results of `benchmarks/bench_truth.py`; states if there are none."""
     sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
     from truth import page
 
     return {"truth.md": page.text() if page.RESULTS.exists() else page.UNMEASURED}
+
+
+def compression_page() -> dict[str, str]:
+    """docs/compression.md, from the results of `benchmarks/bench_compression.py`; states if there are none."""
+    sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
+    from compression_bench import page
+
+    return {"compression.md": page.text() if page.RESULTS.exists() else page.UNMEASURED}
 
 
 def wire_pages() -> dict[str, str]:
@@ -215,6 +255,7 @@ def main() -> int:
     """Writes or checks the pages; returns the exit code."""
     pages = {
         **truth_page(),
+        **compression_page(),
         **wire_pages(),
         "commands.md": commands(),
         "json.md": json_schema.page(json_schema.schema()),
@@ -222,7 +263,7 @@ def main() -> int:
         "modules.md": rooms.modules(),
         "../ARCHITECTURE.md": rooms.architecture(ARCHITECTURE.read_text()),
         "targets.md": target_tables(),
-        "boards.md": board_table() + system_table(),
+        "boards.md": board_table() + system_table() + old_python_table(),
     }
     stale = [
         name

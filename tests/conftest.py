@@ -22,7 +22,7 @@ import pytest
 from edgewright.compile.toolchains import environments
 from edgewright.compile.workers.pool import Workers
 
-pytest_plugins = ["state_homes", "module_labs", "longest_first"]
+pytest_plugins = ["state_homes", "module_labs", "longest_first", "sampling"]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
 

@@ -147,6 +147,11 @@ class Limits(TypedDict):
 class OutputVerdict(TypedDict):
     limits: Limits
 
+class Cpu(TypedDict):
+    arch: str
+    name: str
+    features: list[str]
+
 class Manifest(TypedDict):
     schema: int
     target: str
@@ -157,6 +162,7 @@ class Manifest(TypedDict):
     outputs: list[Spec]
     goldens: Goldens
     verdict: list[OutputVerdict]
+    cpu: NotRequired[Cpu]
 
 # Runtimes
 class Wheel(TypedDict):

@@ -53,7 +53,7 @@ _TAIL = """## What these figures do not say
 - Weights that ONNX Runtime stores in blocks of 4 bits got no faults: in its `int4-weights`, faults of "classes" and weights are in the layers that stay in floats.
 - A fault that changes few decisions is the hardest to see, and no verdict on 16 goldens can see all of them: `--evaluation` with labelled data is what finds the rest.
 - "Host" knows the source's answers only; "board" knows how exact the sound file was on the host, too. So it refuses more.
-- Kernels and older runtimes ran on x86. What boards of other kinds compute is in [arm64.md](arm64.md); no hardware was involved.
+- Kernels and older runtimes ran on x86. What boards of other kinds compute is in [emulated.md](emulated.md); no hardware was involved.
 """
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "BoardProblem",
     "Budget",
     "Check",
+    "Compressed",
     "ConfigError",
     "ConversionError",
     "DataError",
@@ -41,6 +42,8 @@ __all__ = [
     "ModelError",
     "ModelOptions",
     "ModelRequest",
+    "OptimizeBudget",
+    "OptimizedModel",
     "PlannedDeployment",
     "Progress",
     "ProgressEvent",
@@ -55,10 +58,12 @@ __all__ = [
     "Unreachable",
     "UsageError",
     "bench",
+    "compress_model",
     "convert",
     "deploy",
     "load_artifact",
     "model_request",
+    "optimize_model",
     "plan",
     "resume",
     "rollback",
@@ -67,6 +72,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from edgewright.api.benchmark import bench as bench
+    from edgewright.api.compression import compress_model as compress_model
     from edgewright.api.conversion import convert as convert
     from edgewright.api.deployment import deploy as deploy
     from edgewright.api.deployment import plan as plan
@@ -75,6 +81,8 @@ if TYPE_CHECKING:
     from edgewright.api.models import ModelOptions as ModelOptions
     from edgewright.api.models import load_artifact as load_artifact
     from edgewright.api.models import model_request as model_request
+    from edgewright.api.optimization import OptimizedModel as OptimizedModel
+    from edgewright.api.optimization import optimize_model as optimize_model
     from edgewright.api.results import BenchResult as BenchResult
     from edgewright.api.results import BoardAnswer as BoardAnswer
     from edgewright.api.results import BoardMeasurements as BoardMeasurements
@@ -85,6 +93,7 @@ if TYPE_CHECKING:
     from edgewright.api.rollback import rollback as rollback
     from edgewright.api.status import status as status
     from edgewright.compile.request import ModelRequest as ModelRequest
+    from edgewright.compress.request import Compressed as Compressed
     from edgewright.deployments.planned_deployment import PlannedDeployment as PlannedDeployment
     from edgewright.errors import Aborted as Aborted
     from edgewright.errors import ArtifactError as ArtifactError
@@ -111,6 +120,7 @@ if TYPE_CHECKING:
     from edgewright.nouns.measurement import Measurement as Measurement
     from edgewright.nouns.measurement import Protocol as Protocol
     from edgewright.nouns.measurement import Ratio as Ratio
+    from edgewright.nouns.optimization import OptimizeBudget as OptimizeBudget
     from edgewright.nouns.outcome import BoardOutcome as BoardOutcome
     from edgewright.nouns.outcome import Check as Check
     from edgewright.nouns.policy import ReleasePolicy as ReleasePolicy
@@ -123,15 +133,18 @@ if TYPE_CHECKING:
 # module -> public names in it; a test compares this with the imports above
 _PUBLIC = {
     "api.benchmark": ("bench",),
+    "api.compression": ("compress_model",),
     "api.conversion": ("convert",),
     "api.deployment": ("deploy", "plan", "resume"),
     "api.fleets": ("Fleet",),
     "api.models": ("ModelOptions", "load_artifact", "model_request"),
+    "api.optimization": ("OptimizedModel", "optimize_model"),
     "api.results": ("BenchResult", "BoardAnswer", "BoardMeasurements", "BoardProblem", "DeployResult", "RollbackResult",
                     "StatusResult"),
     "api.rollback": ("rollback",),
     "api.status": ("status",),
     "compile.request": ("ModelRequest",),
+    "compress.request": ("Compressed",),
     "deployments.planned_deployment": ("PlannedDeployment",),
     "errors": ("Aborted", "ArtifactError", "AuthError", "BoardError", "ConfigError", "ConversionError", "DataError",
                "EdgewrightError", "GateRefused", "ModelError", "ProtocolError", "TrustError", "Unreachable", "UsageError"),
@@ -140,6 +153,7 @@ _PUBLIC = {
     "nouns.deploy_plan": ("BoardPlan", "DeployPlan"),
     "nouns.document": ("ErrorReport",),
     "nouns.measurement": ("QUICK", "STANDARD", "Measurement", "Protocol", "Ratio"),
+    "nouns.optimization": ("OptimizeBudget",),
     "nouns.outcome": ("BoardOutcome", "Check"),
     "nouns.policy": ("ReleasePolicy",),
     "nouns.progress": ("Progress", "ProgressEvent"),

@@ -99,7 +99,7 @@ class Code(StrEnum):
     WRONG_WHEEL = "wrong-wheel", "the wheel is not for the board, or not of the target", "give a wheel with tags that the board takes"
 
     # source models
-    CUSTOM_OPERATOR = "custom-operator", "an ONNX model has operators that no runtime on a board knows", "export it without them"
+    CUSTOM_OPERATOR = "custom-operator", "an ONNX model has operators of a custom library, whose outputs the host cannot compute", "cut the model before them, or write them as functions of the model"
     CUSTOM_OPERATORS = "custom-operators", "the model needs operators that the target does not have", "use another target, or write them in operators that it has"
     DYNAMIC_SHAPE = "dynamic-shape", "an input has an open size", "give it: --input-shape NAME=1,32,32,3"
     ENDS_GIVEN = "ends-given", "inputs and outputs cannot be chosen for this format", "leave --inputs and --outputs out"
@@ -116,6 +116,7 @@ class Code(StrEnum):
     MODEL_TOO_LARGE = "model-too-large", "the model is too large for this conversion", "use --precision fp32, fp16 or as-is, or make it smaller"
     MODEL_TRAINING = "model-training", "the model was exported in training mode", "call module.eval() before the export"
     MODEL_TRUNCATED = "model-truncated", "the model file is cut short or damaged", "copy or export it again"
+    MODEL_UNTRAINABLE = "model-untrainable", "a model of this format cannot be trained further, or not be compressed at all", "give the Keras file or the PyTorch function that it was made from"
     MODEL_UNKNOWN = "model-unknown", "the model is of no known format", "`edgewright targets --matrix` shows the formats"
     MODEL_UNREADABLE = "model-unreadable", "the model cannot be read", "copy or export it again"
     NO_SIGNATURE = "no-signature", "a SavedModel has no signature", "name its ends: --inputs A,B --outputs C"
@@ -140,6 +141,14 @@ class Code(StrEnum):
     NOT_FINITE = "not-finite", "the model gives values that are not finite", "give --calibration FILE with real inputs, or use fp32"
     OUTPUT_AMBIGUOUS = "output-ambiguous", "the labels fit several outputs", "name one: --score OUTPUT"
     RANDOM_INPUTS = "random-inputs", "the model does not take random numbers, and there are no real inputs", "give --calibration FILE"
+
+    # compression
+    BELOW_FLOOR = "below-floor", "a step of a recipe loses more accuracy than its floor allows", "train longer, remove less, or change the floor"
+    LABELS_MISSING = "labels-missing", "a step of a recipe needs labels and the training data have none", "give labelled data, or let it learn from a teacher alone: distill with soft = 1"
+    RECIPE = "recipe", "a recipe cannot be carried out", "check its steps and their order"
+    TEACHER_UNLIKE = "teacher-unlike", "a teacher and its student differ in their outputs", "give a teacher that was trained for the same classes"
+    TRAINING_DATA_MISSING = "training-data-missing", "a step of a recipe trains and there are no training data", "give --data"
+    TRAINING_DIVERGED = "training-diverged", "the loss is not finite", "use a lower learning rate: --rate"
 
     # conversions
     ACCELERATOR_UNSUPPORTED = "accelerator-unsupported", "the model or its precision cannot run on the accelerator", "use another precision, or leave the accelerator out"
@@ -189,10 +198,10 @@ class Code(StrEnum):
     STAGE_RESULT = "stage-result", "a stage of a target returned something else than a result", "report it to the authors of the target"
     LAYERS_UNREAD = "layers-unread", "the target has no reader of its layers", "leave out --explain and --fallback for this target"
     INTERNAL = "internal", "a bug", "report it with the output of --debug"
-    KERNEL_TOO_OLD = "kernel-too-old", "this machine's kernel cannot run emulated boards", "emulate a whole machine: `edgewright lab up --arch arm64 --vm`"
+    KERNEL_TOO_OLD = "kernel-too-old", "this machine's kernel cannot run emulated boards", "emulate a whole machine: add --vm to `edgewright lab up --arch ARCH`"
     LAB = "lab", "the record of a lab cannot be read", "`edgewright lab down`"
     LAB_EXISTS = "lab-exists", "there is a lab of this name already", "`edgewright lab down --name NAME`, or choose another name"
-    NO_EMULATION = "no-emulation", "this machine does not let its users emulate boards", "emulate a whole machine: `edgewright lab up --arch arm64 --vm`"
+    NO_EMULATION = "no-emulation", "this machine does not let its users emulate boards", "emulate a whole machine: add --vm to `edgewright lab up --arch ARCH`"
     NO_LAB = "no-lab", "there is no lab of this name", "`edgewright lab list` shows them"
     NO_MIRROR = "no-mirror", "this machine names no Debian archive", "name one: `edgewright lab up --mirror ADDRESS`"
     PYTHON_MISSING = "python-missing", "a toolchain needs a Python that was not found", "install it, or name it with --python PATH"

@@ -35,6 +35,7 @@ NAMES = [
     "BoardProblem",
     "Budget",
     "Check",
+    "Compressed",
     "ConfigError",
     "ConversionError",
     "DataError",
@@ -49,6 +50,8 @@ NAMES = [
     "ModelError",
     "ModelOptions",
     "ModelRequest",
+    "OptimizeBudget",
+    "OptimizedModel",
     "PlannedDeployment",
     "Progress",
     "ProgressEvent",
@@ -65,10 +68,12 @@ NAMES = [
     "Unreachable",
     "UsageError",
     "bench",
+    "compress_model",
     "convert",
     "deploy",
     "load_artifact",
     "model_request",
+    "optimize_model",
     "plan",
     "resume",
     "rollback",
@@ -140,7 +145,7 @@ def test_functions_are_imported_without_frameworks_handlers_and_output() -> None
 def test_the_options_of_a_model_have_one_list() -> None:
     typed = ModelOptions().options(None)
     assert set(typed) | {"name"} == set(models.ModelOptions.__annotations__)
-    for function in (models.model_request, conversion.convert, deployment.plan):
+    for function in (models.model_request, conversion.convert, deployment.plan, ew.optimize_model):
         (rest,) = [
             one for one in inspect.signature(function).parameters.values() if one.kind is one.VAR_KEYWORD
         ]
@@ -158,6 +163,16 @@ def test_each_option_and_each_name_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/python-api.md").read_text()
     code = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     words = {word for span in re.findall(r"`([^`]+)`", code) for word in re.findall(r"\w+", span)}
-    functions = (ew.convert, ew.plan, deployment.deploy, ew.resume, ew.bench, ew.status, ew.rollback)
+    functions = (
+        ew.convert,
+        ew.plan,
+        deployment.deploy,
+        ew.resume,
+        ew.bench,
+        ew.status,
+        ew.rollback,
+        ew.compress_model,
+        ew.optimize_model,
+    )
     parameters = {name for function in functions for name in inspect.signature(function).parameters}
     assert {*NAMES, *models.ModelOptions.__annotations__, *parameters} - words == set()

@@ -112,7 +112,7 @@ def test_the_doctor_lists_what_workers_read(
     assert listed[rules.READABLE] == [str(tmp_path / "named")]
     # `python -m pytest` puts the checkout on sys.path, and a checkout may contain its environment
     assert any(Path(sys.prefix).is_relative_to(path) for path in listed["python"])
-    assert listed["stores"] == [str(home / "artifacts"), str(home / "evaluations")]
+    assert listed["stores"] == [str(home / name) for name in ("artifacts", "compressions", "evaluations")]
     assert listed["toolchains"] == [str(home / "toolchains")]
     with Workers(tmp_path / "log") as workers, workers.folder():
         for path in (path for paths in listed.values() for path in paths if Path(path).is_dir()):

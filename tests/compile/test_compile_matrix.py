@@ -103,8 +103,14 @@ def test_a_quantised_source_goes_through_as_it_is(
     )
     assert artifact.manifest.precision == "as-is"
     assert (artifact.folder / entry).read_bytes() == source.read_bytes()
-    with pytest.raises(ConversionError, match="quantised already"):
+    with pytest.raises(ConversionError, match="quantised already") as caught:
         compile_model(compile_request(source=source, target=target, precision="fp16"))
+    assert caught.value.hint.startswith("run it unchanged: --precision as-is; or start from")
+    for precision in (None, "as-is", "fp32"):  # a target that cannot run the file names those that can
+        with pytest.raises(ConversionError, match="quantised already") as caught:
+            compile_model(compile_request(source=source, target="ncnn", precision=precision))
+        named = caught.value.hint.partition("--precision as-is --target ")[2].partition("; or start from")[0]
+        assert target in named and "ncnn" not in named
 
 
 def test_the_opset_that_is_asked_for_is_the_one_in_the_file(models: Path, workers: Workers) -> None:

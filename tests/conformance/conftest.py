@@ -20,6 +20,7 @@ from edgewright.config import home as homes
 from edgewright.deployments.deployment import deploy
 from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.measurement import Protocol
 from edgewright.nouns.outcome import BoardOutcome
 from edgewright.precisions import PRECISIONS
@@ -76,13 +77,15 @@ def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
 
 
 @pytest.fixture(scope="session")
-def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable[[str, str, str], Path]:
-    """`converted(target, model, precision)`: the folder of a small model's artifact."""
+def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable[..., Path]:
+    """`converted(target, model, precision, cpu=None)`: the folder of a small model's artifact."""
 
-    def make(name: str, model: str, precision: str) -> Path:
+    def make(name: str, model: str, precision: str, cpu: Cpu | None = None) -> Path:
         kind = way_of(name)
         source = small_models(kind) / f"{model}.{kind}"
-        request = compile_request(source=source, target=name, precision=precision, calibration="synthetic")
+        request = compile_request(
+            source=source, target=name, precision=precision, calibration="synthetic", cpu=cpu
+        )
         return compile_model(request, workers=workers).folder
 
     return cache(make)

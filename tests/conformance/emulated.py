@@ -1,4 +1,4 @@
-"""Programs in an emulated arm64 userland, without a server: as much of a board as a runner sees."""
+"""Programs in an emulated userland, without a server: as much of a board as a runner sees."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import zipfile
 from pathlib import Path
 
 import needs
+from packaging.requirements import Requirement
 
 from edgewright.connect.agent import runner_package
 from edgewright.lab.emulation import isolation, userland, userland_board
+from edgewright.lab.emulation.architectures import Architecture, Emulation
 from edgewright.nouns.target import RuntimeRow
 from edgewright.runtimes import wheels
 from edgewright.runtimes.wheel_tags import WheelHost
@@ -21,7 +23,11 @@ PYTHONS = {  # each suite's Python, and its C library, which decides which wheel
     "trixie": ("3.13", "2.41"),
     "forky": ("3.14", "2.43"),
 }
-ARCH = "aarch64"
+NO_NUMPY = ("armv7l",)  # no index has wheels of it, so the userland's own is used: the checks compare with it
+NUMPY = "python3-numpy"
+OWN_NUMPY = {"bullseye": "1.19.5", "bookworm": "1.24.2"}  # its version, on Pythons that a runtime takes it on
+# Debian links these when it installs a package; nothing is run here
+LINKS = {"libblas.so.3": "blas/libblas.so.3", "liblapack.so.3": "lapack/liblapack.so.3"}
 RUNTIME = "runtime"  # the folder of a job that is on the import path
 
 
@@ -32,17 +38,26 @@ class Emulated:
         folder: the board's folder on this machine.
     """
 
-    def __init__(self, folder: Path, suite: str) -> None:
-        needs.tool("qemu-aarch64-static", "apt-get", "dpkg-deb")
+    def __init__(self, folder: Path, architecture: Architecture, suite: str) -> None:
+        needs.tool(architecture.emulators[0], "apt-get", "dpkg-deb")
+        self.architecture = architecture
         self.shared = folder / "home"
         self.shared.mkdir(parents=True)
         isolation.write_accounts(folder)
-        userland_board.dress(folder, userland.ready(suite).root, None, "0" * 16)
-        self._script = userland_board.script(folder, name=suite, emulator=userland_board.qemu())
+        own = architecture.machine in NO_NUMPY
+        image = userland.ready(
+            Emulation(architecture=architecture, suite=suite), more=(NUMPY,) if own else ()
+        )
+        userland_board.dress(folder, image.root, architecture, None, "0" * 16)
+        if own:
+            _link(image.root, folder / "upper")
+        self._script = userland_board.script(folder, architecture, name=suite)
 
-    def run(self, *program: str, cpu: str = userland_board.CPU, timeout: float = 400) -> str:
-        """The output of an arm64 program, which must succeed."""
-        environment = {"PATH": isolation.PATH, **userland_board.environment(), "QEMU_CPU": cpu}
+    def run(self, *program: str, cpu: str = "", timeout: float = 400) -> str:
+        """The output of a program, which must succeed."""
+        environment = {"PATH": isolation.PATH, **userland_board.environment(self.architecture)}
+        if cpu:
+            environment["QEMU_CPU"] = cpu
         done = subprocess.run(
             isolation.command(self._script, *program), env=environment,
             capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
@@ -51,6 +66,24 @@ class Emulated:
             f"exit code {done.returncode}: {done.stdout[-500:]} {done.stderr[-2000:]}"
         )
         return done.stdout
+
+    def python(self, program: str, job: str, cpu: str = "") -> str:
+        """The output of a Python program that takes a job; it sees the userland's numpy where there are no wheels of it."""
+        alone = () if self.architecture.machine in NO_NUMPY else ("-S",)
+        return self.run("/usr/bin/python3", "-I", *alone, "-B", program, job, cpu=cpu)
+
+
+def _link(image: Path, layer: Path) -> None:
+    (libraries,) = [path.parent for path in image.glob("usr/lib/*/blas")]
+    folder = layer / libraries.relative_to(image)
+    folder.mkdir(parents=True)
+    for name, target in LINKS.items():
+        (folder / name).symlink_to(target)
+
+
+def fits(row: RuntimeRow, debian: str) -> bool:
+    """Whether a suite's own numpy is one that a runtime takes."""
+    return all(Requirement(one).specifier.contains(OWN_NUMPY[debian]) for one in row.own)
 
 
 def runner_in(place: Path, name: str) -> str:
@@ -61,12 +94,13 @@ def runner_in(place: Path, name: str) -> str:
     return str(place / RUNTIME / runner_package.PACKAGE / name / "runner.py")
 
 
-def unpack(debian: str, row: RuntimeRow, into: Path, arch: str = ARCH) -> str:
+def unpack(debian: str, row: RuntimeRow, into: Path, arch: str) -> str:
     """Unpacks the wheels of a runtime for a suite's Python, as an agent does; returns the folder."""
     python, glibc = PYTHONS[debian]
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
-    own = [] if any(one.startswith("numpy") for one in row.requires) else ["numpy"]  # the suite needs it
-    for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires, *own]):
+    has = arch in NO_NUMPY or any(one.startswith("numpy") for one in row.requires)
+    own = [] if has else ["numpy"]  # the suite needs it
+    for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires, *own], row.parts):
         with zipfile.ZipFile(wheel.path) as archive:
             archive.extractall(into)
     return str(into)

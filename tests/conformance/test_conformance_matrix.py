@@ -133,6 +133,7 @@ def computed(artifact: Artifact, workers: Workers) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", sorted(FILES))
 @pytest.mark.parametrize("name", targets.names())
 def test_every_precision_works_or_says_why_not(request_of, workers, name: str, kind: str) -> None:
@@ -176,6 +177,7 @@ def test_the_targets_have_the_ways_that_are_pinned() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("model", [name for name in ENDS if name != "cnn"])
 @pytest.mark.parametrize("kind", sorted(FILES))
 def test_other_kinds_of_models_take_the_direct_way(request_of, workers, kind: str, model: str) -> None:

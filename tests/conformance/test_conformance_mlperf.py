@@ -75,10 +75,11 @@ def test_a_file_that_is_quantised_whatever_its_name_says_is_not_converted_again(
 
 def test_every_format_goes_to_a_board() -> None:
     assert {file for file, _, _ in CASES} == set(FORMATS)
-    assert {name for _, name, _ in CASES} == {"ncnn", "onnxruntime", "openvino", "tflite"}
+    assert {name for _, name, _ in CASES} == {"iree", "ncnn", "onnxruntime", "openvino", "tflite"}
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("file", "name", "precision"), CASES)
 def test_a_real_model_answers_on_the_board_as_at_its_source(
     deployed, answered, pictures: Path, file: str, name: str, precision: str | None

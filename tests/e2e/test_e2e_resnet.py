@@ -20,10 +20,11 @@ WAYS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("target", "precision"),
     [
-        pytest.param(*way, marks=pytest.mark.slow if way[1] in ("fp32", "int8") else pytest.mark.exhaustive)
+        pytest.param(*way, marks=pytest.mark.slow if way[1] == "int8" else pytest.mark.exhaustive)
         for way in WAYS
     ],
 )

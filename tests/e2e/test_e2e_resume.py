@@ -115,6 +115,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("point", POINTS)
 def test_exactly_what_was_left_is_finished(
     host: Run, lab: Path, point: str, monkeypatch: pytest.MonkeyPatch

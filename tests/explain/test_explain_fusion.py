@@ -47,6 +47,7 @@ def test_onnx_is_folded(onnx_net: Path, workers: Workers, target: str, precision
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_keras_is_folded(keras_net: Path, workers: Workers, target: str, precision: str) -> None:
@@ -89,6 +90,7 @@ def test_layers_that_stay_in_floats_are_told(onnx_net: Path, workers: Workers) -
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_layer_can_be_kept_in_floats_by_its_name(
     keras_net: Path, workers: Workers, target: str

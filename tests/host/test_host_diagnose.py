@@ -134,7 +134,9 @@ def test_a_32_bit_view_of_a_64_bit_kernel_is_its_profiles_kind() -> None:
     python = PythonFacts(version="3.11.2", executable="/usr/bin/python3", platform="linux-armv7l")
     findings = found(arch="armv8l", python=python)
     assert [level for level, _ in findings] == ["advice"]
-    assert findings[0][1] == "no wheel of onnxruntime for armv7l; no wheel of openvino for armv7l"
+    assert findings[0][1] == (
+        "no wheel of onnxruntime for armv7l; no wheel of openvino for armv7l; no wheel of iree-base-runtime for armv7l"
+    )
 
 
 def test_a_python_that_no_wheels_are_made_for_is_a_problem() -> None:

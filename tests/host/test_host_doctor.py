@@ -43,14 +43,17 @@ def printed(name: str, **changes: object) -> dict[str, str]:
             {
                 "system": "Ubuntu 18.04.6 LTS, L4T R32.7.1, kernel 4.9.253-tegra, pages of 4 KiB",
                 "runtimes": "tensorrt 8.2.1.8 (its own)",
-                "can get": "onnxruntime 1.10.0 (onnxruntime)",
+                "can get": "onnxruntime 1.10.0 (onnxruntime), ncnn 1.0.20250503 (ncnn)",
                 "temperature": "CPU-therm 34.5 C (CPU), AO-therm 46.0 C, GPU-therm 33.0 C, PLL-therm 32.0 C, "
                 "thermal-fan-est 33.8 C",
                 "speed": "governor schedutil, power mode MAXN",
             },
         ),
         ("pi4b-alpine", {"python": "3.11.8, linux-aarch64, musl 1.2.4", "runtimes": "none"}),
-        ("pi4b-32bit-userland", {"profile": "pi4b", "can get": "tflite-runtime 2.14.0 (tflite)"}),
+        (
+            "pi4b-32bit-userland",
+            {"profile": "pi4b", "can get": "tflite-runtime 2.14.0 (tflite), ncnn 1.0.20261020 (ncnn)"},
+        ),
         ("pi-zero-w", {"profile": "none fits", "machine": "armv6l, 1 x ARM1176, 433 MiB (322 available)"}),
     ],
 )

@@ -51,7 +51,7 @@ ENDINGS = {
 }
 # Commands whose closing sentences other tests see, since they need a model on a board or take long.
 ELSEWHERE = {
-    "demo", "convert", "provision", "deploy", "infer", "bench", "rollback", "history show", "lab up", "fleet reset",
+    "demo", "compress", "convert", "optimize", "provision", "deploy", "infer", "bench", "rollback", "history show", "lab up", "fleet reset",
 }  # fmt: skip
 
 
@@ -125,6 +125,8 @@ def test_labs_that_are_down_are_named_with_what_starts_them() -> None:
     assert lab.list_ending([a, b]).startswith(
         "my-lab-1 down: `edgewright lab up --name my-lab --boards 1 --fleet fleet.toml` starts"
     )
-    machine = msgspec.structs.replace(b, suite="forky", machine=True)
-    assert "--boards 1 --arch arm64 --suite forky --vm --fleet" in lab.list_ending([a, machine])
+    machine = msgspec.structs.replace(b, arch="armv7l", suite="forky", machine=True, kernel="arm64")
+    assert "--boards 1 --arch armv7l --suite forky --vm --kernel arm64 --fleet" in lab.list_ending(
+        [a, machine]
+    )
     assert "`edgewright lab down` stops them" in lab.list_ending([a])

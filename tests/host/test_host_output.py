@@ -124,3 +124,12 @@ def test_the_results_of_boards_that_are_done_are_not_held_back(monkeypatch: pyte
     fan_out.early = early
     assert fan_out.run(boards) == ["one", "wedged", "broken failed"]
     assert seen == [["one", "broken failed"]] and failures == ["broken"]
+
+
+def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error of a write names no file, other than one of opening it."""
+    with pytest.raises(OSError, match="No space left") as caught, Path("/dev/full").open("w") as file:
+        file.write("x")
+    assert caught.value.filename is None
+    assert main.unusable(["compress"], caught.value) == 1
+    assert capsys.readouterr().err.startswith("error: no space left on device\nhint: free some space")

@@ -28,7 +28,8 @@ ONNX = bytes.fromhex(
 )  # one Relu
 # on the command line what each option of both commands is
 OPTIONS = {
-    "target": ["--target", "onnxruntime"],
+    "target": ["--target", "iree"],
+    "cpu": ["--target", "iree", "--cpu", "x86-64-v3"],
     "precision": ["--precision", "int8"],
     "calibration": ["--calibration", "data.npz"],
     "evaluation": ["--evaluation", "data.npz"],
@@ -88,8 +89,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     def run(names: Collection[str]) -> tuple[CompileRequest, CompileRequest]:
         given = [word for name in names for word in OPTIONS[name]]
-        if given.count("--evaluation") > 1:  # it counts once
-            given = ["--evaluation", "data.npz", *without(given, "--evaluation")]
+        for option, value in (("--evaluation", "data.npz"), ("--target", "iree")):
+            if given.count(option) > 1:  # it counts once
+                given = [option, value, *without(given, option)]
         found = []
         for line in (["convert"], ["deploy", "--to", "a"]):
             seen.clear()

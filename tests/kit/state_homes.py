@@ -24,18 +24,22 @@ def home(
 
 
 @pytest.fixture(scope="module")
-def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def module_home(tmp_path_factory: pytest.TempPathFactory, kept_between_runs: Path) -> Iterator[Path]:
     """One state folder for a module: its boards live in it."""
-    yield from _shared(tmp_path_factory.mktemp("home"))
+    yield from _shared(tmp_path_factory.mktemp("home"), kept_between_runs)
 
 
 @pytest.fixture(scope="session")
-def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def session_home(tmp_path_factory: pytest.TempPathFactory, kept_between_runs: Path) -> Iterator[Path]:
     """One state folder for all tests that use it: their artifacts are made once."""
-    yield from _shared(tmp_path_factory.mktemp("home"))
+    yield from _shared(tmp_path_factory.mktemp("home"), kept_between_runs)
 
 
-def _shared(folder: Path) -> Iterator[Path]:
+def _shared(folder: Path, kept: Path) -> Iterator[Path]:
+    """A state folder whose emulated boards have the userlands of all such folders: each is made once."""
+    userlands = kept / "userlands"
+    userlands.mkdir(mode=0o700, exist_ok=True)
+    (folder / "userlands").symlink_to(userlands)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEWRIGHT_HOME", str(folder))
         patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))

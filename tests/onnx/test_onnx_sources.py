@@ -18,10 +18,29 @@ def test_operators_of_a_library_are_refused_by_name(made, write):
         ("Relu", ["t"], ["y"], {}),
     ]
     source = write("own.onnx", nodes, {"x": (1, 8)}, {"y": (1, 8)}, {}, domains={"com.acme": 1})
-    with pytest.raises(ModelError, match=r"com\.acme\.Swirl, com\.acme\.Twist") as caught:
+    with pytest.raises(ModelError, match=r"com\.acme\.Swirl \(s\), com\.acme\.Twist \(t\)") as caught:
         made(source, "fp32")
     assert caught.value.code == "custom-operator"
     assert "functions of the model" in caught.value.hint
+
+
+def test_a_plug_in_without_a_domain_is_one_of_them_and_the_part_before_it_converts(made, write, tmp_path):
+    """So tools for TensorRT write its plug-ins. ONNX's checker would call the whole file invalid."""
+    import onnx
+
+    nodes = [("Relu", ["x"], ["r"], {}), ("EfficientNMS_TRT", ["r"], ["y"], {"name": "/nms"})]
+    source = write("plugin.onnx", nodes, {"x": (1, 8)}, {"y": (1, 8)}, {})
+    with pytest.raises(
+        ModelError, match=r"nothing verifies their outputs: EfficientNMS_TRT \(/nms\)"
+    ) as caught:
+        made(source, "fp32")
+    assert (
+        caught.value.code == "custom-operator"
+        and "extract_model(..., check_model=False)" in caught.value.hint
+    )
+    cut = tmp_path / "cut.onnx"
+    onnx.utils.extract_model(str(source), str(cut), ["x"], ["r"], check_model=False)
+    assert made(cut, "fp32").manifest.parity.sqnr_db > 100
 
 
 def test_functions_of_the_model_are_no_foreign_operators(made, write):
@@ -55,6 +74,17 @@ def test_weights_that_old_files_list_among_their_inputs_are_weights(made, write,
     assert [spec.name for spec in artifact.manifest.inputs] == ["x"]
     assert [item.name for item in graph_of(artifact).graph.input] == ["x"]
     assert artifact.manifest.parity.sqnr_db > 25
+
+
+def test_an_output_without_a_shape_gets_the_inferred_one(made, write):
+    import onnx
+
+    nodes = [("Sin", ["x"], ["y"], {}), ("Cos", ["x"], ["z"], {})]
+    source = write("bare.onnx", nodes, {"x": (1, 8)}, {"y": (1, 8), "z": (1, 8)}, {})
+    model = onnx.load(str(source))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, str(source))
+    assert [spec.shape for spec in made(source, "fp32").manifest.outputs] == [(1, 8), (1, 8)]
 
 
 @pytest.mark.parametrize("precision", ["as-is", "fp32", "int8"])

@@ -77,6 +77,7 @@ def test_layers_kept_in_floats_are_named_like_the_sources(compiled: Compiled, sm
     assert "conv6" in caught.value.hint
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("kind", "file"),
     [

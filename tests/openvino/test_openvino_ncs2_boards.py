@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import needs
+import old_pythons
 import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.9"])
+@pytest.mark.parametrize("version", old_pythons.STICK)
 def test_a_deployment_and_a_missing_stick(
     version: str,
     toolchain: Path,

@@ -81,6 +81,7 @@ def test_a_newer_opset_and_a_mask_beyond_16_bit_floats(
     assert compiled(masked, "openvino2021", precision).manifest.parity.sqnr_db > least_db
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("precision", "least_db"), [("fp16", 50), ("fp32", 100)])
 @pytest.mark.parametrize("model", ["cnn", "two_in_two_out", "tokens"])
 def test_what_the_stick_reads_answers_rightly(
@@ -178,6 +179,7 @@ def test_the_runner_on_this_machines_own_openvino_says_what_it_lacks(toolchain: 
     assert done.stdout.splitlines()[-1] == "openvino 2021.4.2 cpu myriad"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("kind", "axis"), [("Softmax", 1), ("LogSoftmax", 1), ("Softmax", 3), ("Softmax", -3)]
 )

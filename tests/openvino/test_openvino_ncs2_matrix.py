@@ -18,7 +18,7 @@ from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(3), pytest.mark.timeout(900)]
 FILES = {
     "keras": "keras/{}.keras", "h5": "tf_keras/{}.h5", "savedmodel": "keras/{}_saved", "frozen": "frozen/{}.pb",
     "onnx": "onnx/{}.onnx", "tflite": "keras/{}.tflite", "pt2": "torch/{}.pt2", "pytorch": "torch/torch_models.py:{}",
@@ -27,6 +27,8 @@ ENDS = {
     "cnn": (("image",), ("classes",)), "lstm": (("series",), ("scores",)), "gru": (("series",), ("scores",)),
     "attention": (("series",), ("scores",)), "tokens": (("tokens",), ("scores",)),
 }  # fmt: skip
+IN_CI = ("keras", "onnx", "tflite")
+KINDS = [pytest.param(kind, marks=() if kind in IN_CI else pytest.mark.exhaustive) for kind in sorted(FILES)]
 LEAST_DB = {"fp32": 100, "fp16": 50}
 OTHERS = {
     "two_in_two_out": ("savedmodel", "pytorch"),
@@ -73,7 +75,7 @@ def made(toolchain: Path, workers: Workers) -> Callable[[CompileRequest], Artifa
     return make
 
 
-@pytest.mark.parametrize("kind", sorted(FILES))
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_precision_of_every_source_and_what_is_fused(
     request_of: Any, made: Any, workers: Workers, kind: str
 ) -> None:
@@ -96,7 +98,7 @@ def test_every_precision_of_every_source_and_what_is_fused(
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru"])
-@pytest.mark.parametrize("kind", sorted(FILES))
+@pytest.mark.parametrize("kind", KINDS)
 def test_recurrent_layers_of_every_source(request_of: Any, made: Any, kind: str, model: str) -> None:
     made(request_of(kind, model, "fp32"))
 

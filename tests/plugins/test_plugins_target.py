@@ -57,6 +57,14 @@ def test_what_it_cannot_convert_is_refused_in_its_own_words(
     assert error["hint"] == "take another target, such as --target onnxruntime"
 
 
+def test_its_layers_are_known_whatever_it_calls_them(
+    edgewright: Edgewright, gemm: Callable[[int], Path]
+) -> None:
+    explained = edgewright("convert", gemm(1), "--target", "gemm", "--explain")["explanation"]
+    assert explained["file"] == {"RowByMatrix": 1}
+    assert explained["layers"] == [{"name": "row_by_matrix", "operator": "RowByMatrix", "arithmetic": "fp32"}]
+
+
 def test_it_goes_to_a_board_and_back(
     edgewright: Edgewright,
     installed: Any,

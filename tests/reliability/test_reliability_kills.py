@@ -15,7 +15,7 @@ from edgewright.deployments import transaction
 from edgewright.lab import boards
 from edgewright.nouns import measurement
 
-ROUNDS = int(os.environ.get("EDGEWRIGHT_KILLS", "20"))
+ROUNDS = int(os.environ.get("EDGEWRIGHT_KILLS", "10"))
 PART = 50  # rounds
 BRIEF = measurement.Protocol(
     name="quick", rounds=1, warmup_s=0.0, steady_s=0.05, min_samples=11, limit_s=15.0

@@ -56,6 +56,7 @@ def test_from_onnx(outlier: Path, tmp_path: Path, target: str) -> None:
     twice_the_same(outlier / "outlier.onnx", {target: ()}, tmp_path / "log")
 
 
+@pytest.mark.exhaustive
 def test_from_keras(outlier_tflite: Path, tmp_path: Path) -> None:
     some = ("fp32", "int8", "int8-mixed")
     wanted = {"tflite": (), "onnxruntime": some, "openvino": some}

@@ -48,6 +48,7 @@ def goldens_differ(artifact: Artifact) -> bool:
         ("int16x8", {"INT8"}, 35), ("int8-weights", {"INT8"}, 35), ("int4-weights", {"INT4"}, 15),
     ],
 )  # fmt: skip
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["keras", "tflite"])
 def test_each_precision_from_keras_and_from_a_float_file(
     small_models: Models, convert: Convert, kind: str, precision: str, types: set[str], least: float

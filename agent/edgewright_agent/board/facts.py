@@ -59,6 +59,7 @@ def _machine(told: "shapes.Told") -> "shapes.Result":
         distribution=hardware.parse_os_release(system_text("/etc/os-release") or ""),
         jetpack=hardware.parse_jetpack(system_text("/etc/nv_tegra_release")),
         cpu=hardware.parse_cpu(cpuinfo),
+        cpu_features=hardware.parse_cpu_features(cpuinfo),
     )
 
 

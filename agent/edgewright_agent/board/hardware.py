@@ -35,6 +35,7 @@ NARROW = {
     "x86_64": "i686",
 }  # a 64-bit kernel under a 32-bit Python
 MYRIAD_VENDOR = "03e7"
+MAX_FEATURES = 1024  # names; the longest known list has some 150
 MUSL_LOADERS = "/lib/ld-musl-*.so.1"
 
 
@@ -58,6 +59,12 @@ def parse_cpu(text: "str") -> "str":
     if names:
         return " + ".join(names)
     return (fields(text, "model name") or [""])[0]
+
+
+def parse_cpu_features(text: "str") -> "list[str]":
+    """The features in `/proc/cpuinfo` that all CPUs have, sorted: `flags` on x86, `Features` on Arm."""
+    lines = [set(line.split()) for line in fields(text, "Features") or fields(text, "flags")]
+    return sorted(set.intersection(*lines))[:MAX_FEATURES] if lines else []
 
 
 def parse_cpuinfo_model(text: "str") -> "str":

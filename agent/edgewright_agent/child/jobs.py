@@ -9,7 +9,7 @@ import time
 from array import array
 
 from edgewright_agent import shapes
-from edgewright_agent.child import answers, memory, tensors
+from edgewright_agent.child import answers, machine_code, memory, tensors
 from edgewright_agent.protocol import AgentError, Code
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
@@ -38,9 +38,11 @@ def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> 
 
     Raises:
         AgentError: `accelerator-absent`, if it is absent or the model would run elsewhere; `load-failed`, if
-            the runner knows that its runtime cannot run the model.
+            the runner knows that its runtime cannot run the model, or it is compiled for another CPU.
     """
     options, wanted = chosen(runner, job["options"])
+    if job["manifest"].get("cpu"):
+        machine_code.check(job["manifest"]["cpu"])
     if job.get("trace"):
         options["trace"] = job["trace"]
     stage.enter("load")

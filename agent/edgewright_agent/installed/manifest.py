@@ -19,6 +19,8 @@ NAME = "manifest.json"
 LIMITS = {"noise", "error", "unequal", "apart", "slices"}
 MAX_SLACK = 1024 * 1024  # bytes for a release's folders and manifest
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a path
+MAX_FEATURES = 256  # of a CPU
+FEATURE = re.compile(r"[A-Za-z0-9_.+-]{1,64}\Z")  # or a name of a CPU
 WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
 
 
@@ -135,6 +137,15 @@ def check_verdict(verdict: "shapes.Unchecked", outputs: "list[shapes.Spec]") -> 
     need(sum(slices) <= MAX_SLICES, "the number of slices")
 
 
+def check_cpu(cpu: "shapes.Unchecked") -> "None":
+    """Check what the machine code of an artifact runs on."""
+    need(isinstance(cpu, dict) and set(cpu) == {"arch", "name", "features"}, "cpu")
+    features = cpu["features"]
+    need(isinstance(features, list) and len(features) <= MAX_FEATURES, "the features of the cpu")
+    words = [cpu["arch"], cpu["name"]] + features
+    need(all(isinstance(word, str) and FEATURE.match(word) for word in words), "a word of the cpu")
+
+
 def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
     """Parse the manifest in these bytes.
 
@@ -163,6 +174,8 @@ def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
     check_goldens(manifest.get("goldens"), paths)
     if manifest["schema"] > 1:  # schema 1 is judged by the tolerance of its goldens
         check_verdict(manifest.get("verdict"), manifest["outputs"])
+    if "cpu" in manifest:
+        check_cpu(manifest["cpu"])
     return manifest
 
 

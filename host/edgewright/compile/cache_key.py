@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,17 +39,30 @@ def tools(edge: Edge) -> dict[str, str]:
         ConversionError: a distribution or a toolchain is not installed; the hint says what to install.
     """
     names = {*FORMATS[edge.source].tools, *edge.target.tools, *edge.route.tools, "numpy"}
+    found = versions(names, f"{edge.source} -> {edge.target.name}")
+    found.update({f"toolchain {name}": environments.stamp(name) for name in edge.route.toolchains})
+    return found
+
+
+def versions(names: Iterable[str], what: str) -> dict[str, str]:
+    """Distribution -> version.
+
+    Args:
+        what: needs them.
+
+    Raises:
+        ConversionError: one is not installed; the hint says what to install.
+    """
     found: dict[str, str] = {}
     for name in sorted(names):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
             raise ConversionError(
-                f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
+                f"{name} is not installed, which {what} needs",
                 hint=f"pip install '{brought_by(name)}'",
                 code=Code.TOOL_MISSING,
             ) from error
-    found.update({f"toolchain {name}": environments.stamp(name) for name in edge.route.toolchains})
     return found
 
 
@@ -138,4 +152,6 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "allow_constant": request.model.allow_constant,
         "tools": versions,
     }
+    if edge.target.compiles_for:
+        decided["cpu"] = msgspec.to_builtins(request.cpu)
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import artifact_files, readable_files
+from edgewright.compile import artifact_files, machine_code, readable_files
 from edgewright.compile.conversion import SOURCE_TASKS, Jobs, Stages
 from edgewright.compile.data import class_names, evaluation_set, input_ranges
 from edgewright.compile.data.answers import check_size
 from edgewright.compile.data.evaluation_set import EvaluationSet
 from edgewright.compile.data.goldens import FILE as GOLDENS
 from edgewright.compile.formats import FORMATS
-from edgewright.compile.manifest import Contents, merged, unjudged
+from edgewright.compile.manifest import Contents, calibration_notes, merged, unjudged
 from edgewright.compile.quality import (
     accuracy,
     artifact_check,
@@ -113,12 +113,13 @@ class Compilation:
             made["notes"] += notes
             made["nondeterministic"] = [*made.get("nondeterministic", ()), *changing]
         misfits = input_ranges.misfits(inputs, known, ranges)
-        made["notes"] = [*noted, *made["notes"], *misfits]
+        made["notes"] = [*noted, *made["notes"], *misfits, *calibration_notes(self.request, self.edge)]
         if labelled is not None:
             lines = input_ranges.outside(inputs, ranges, labelled[1].ranges)
             made["notes"] += [f"evaluation set: {line}" for line in lines]
             made["notes"] += filter(None, [labelled[0].note])
         files = artifact_files.found(folder)
+        files, beside = machine_code.divided(files) if self.request.cpu else (files, {})
         root, entry = self.place.parent, artifact_files.entry
         entries = (*(entry(root, folder, name) for name in files), entry(root, self.place, GOLDENS))
         floats = self.workers.call(self.worker, SOURCE_TASKS, "narrowest_floats", source=self.source)
@@ -167,7 +168,7 @@ class Compilation:
             compare=compared,
         )
         check()
-        return store.add({**files, GOLDENS: goldens}, manifest)
+        return store.add({**files, GOLDENS: goldens}, manifest, beside)
 
     @property
     def _runner(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgewright.compile import machine_code
 from edgewright.compile.data import input_ranges
 from edgewright.compile.data.calibration import SampleSet
 from edgewright.compile.data.input_ranges import Range
@@ -107,4 +108,6 @@ class Stages:
             conversion=request.model.conversion,
             toolchains={name: environments.python_of(name) for name in self._edge.route.toolchains},
             steps=steps,
+            cpu=request.cpu,
+            twin=machine_code.counterpart(request.cpu),
         )

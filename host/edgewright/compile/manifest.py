@@ -10,6 +10,7 @@ from msgspec import UNSET
 from edgewright.compile.cache_key import source_framework, tools
 from edgewright.compile.data.goldens import FILE as GOLDENS
 from edgewright.compile.data.input_ranges import Range
+from edgewright.compile.inspection import lineage_file
 from edgewright.compile.recognition import Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.routes import Edge
@@ -77,6 +78,8 @@ def unjudged(request: CompileRequest, found: Recognised, edge: Edge, contents: C
         calibration=_calibration(request, edge, contents),
         preprocessing=request.model.preprocessing,
         labels=contents.labels,
+        lineage=lineage_file.read(found.path),
+        cpu=request.cpu,
     )
 
 
@@ -90,6 +93,17 @@ def _calibration(request: CompileRequest, edge: Edge, contents: Contents) -> Cal
         samples=contents.samples,
         method=contents.made["method"],
         ranges=contents.ranges,
+    )
+
+
+def calibration_notes(request: CompileRequest, edge: Edge) -> list[str]:
+    """Says that the calibration data came with the model's file, if they did and were used."""
+    given = request.model.calibration
+    own = isinstance(given, DataFile) and given.from_model is True
+    return (
+        ["the calibration data came with the model's file"]
+        if own and PRECISIONS[edge.precision].calibrated
+        else []
     )
 
 

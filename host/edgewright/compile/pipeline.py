@@ -6,8 +6,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from edgewright.compile import routes
+import msgspec
+
+from edgewright.compile import machine_code, routes
 from edgewright.compile.cache_key import cache_key, tools
+from edgewright.compile.data import model_calibration
 from edgewright.compile.data.goldens import LEAST
 from edgewright.compile.inspection import code_fingerprint
 from edgewright.compile.quality import metrics, user_comparison
@@ -17,9 +20,10 @@ from edgewright.compile.routes import Edge
 from edgewright.compile.workers.framework_errors import CONVERTERS, with_ways
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
-from edgewright.errors import ConversionError, ModelError, UsageError
+from edgewright.errors import Code, ConversionError, ModelError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.progress import Progress, ProgressEvent, silent
+from edgewright.nouns.target import Target
 from edgewright.store import cache
 from edgewright.store.artifacts import ArtifactStore
 
@@ -78,6 +82,7 @@ def carry_out(
     with ExitStack() as stack:
         used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log", progress=progress))
         place = stack.enter_context(used.folder())
+        stack.enter_context(model_calibration.copied(request.model))
         try:
             artifact = Compilation(request, found, edge, used, place, progress, steps.steps).run(
                 store, partial(check_unchanged, planned)
@@ -101,6 +106,18 @@ def check_unchanged(planned: PlannedCompilation) -> None:
         )
 
 
+def _for_a_cpu(request: CompileRequest, target: Target) -> CompileRequest:
+    """The request with the CPU that the target compiles for; without one for a target whose artifacts run on every CPU."""
+    cpu = (request.cpu or machine_code.default(target)) if target.compiles_for else None
+    if cpu is not None and cpu.arch not in target.compiles_for:
+        raise ConversionError(
+            f"{target.name} does not compile for {cpu.arch}",
+            hint=f"it compiles for {', '.join(target.compiles_for)}",
+            code=Code.NO_EDGE,
+        )
+    return msgspec.structs.replace(request, cpu=cpu)
+
+
 def prepare(request: CompileRequest) -> PlannedCompilation:
     """Like `plan`; the result can be carried out.
 
@@ -116,6 +133,7 @@ def prepare(request: CompileRequest) -> PlannedCompilation:
     check_limit(request.max_drop, request.model)
     found = recognise(request.model.source, trusted=bool(request.model.trusted))
     edge = routes.edge(found, request)
+    request = _for_a_cpu(request, edge.target)
     key = cache_key(found, request, edge, tools(edge))
     artifact = ArtifactStore(home.folder("artifacts")).cached(key) if request.use_cache else None
     steps = ["read the model", "compute goldens"]

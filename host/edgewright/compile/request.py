@@ -6,6 +6,7 @@ from edgewright.compile.data.calibration import SampleSet
 from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.model_input import DataFile, ModelInput
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.project import Budget, Project
@@ -19,6 +20,7 @@ class ModelRequest(Noun, frozen=True, kw_only=True):
         project: supplies per profile what the command line does not set.
         target: name of a target; None for the profile's first target that fits.
         precision: name of a precision; None to use the project's, else the profile's and the source's.
+        cpu: LLVM's name of the CPU that a target compiles for; None for the profile's.
         use_cache: reuse an artifact made earlier from the same inputs.
     """
 
@@ -26,6 +28,7 @@ class ModelRequest(Noun, frozen=True, kw_only=True):
     project: Project | None = None
     target: str | None = None
     precision: str | None = None
+    cpu: str | None = None
     use_cache: bool = True
 
     def budget_of(self, profile: Profile, over: Budget | None = None) -> Budget:
@@ -52,6 +55,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         opset: the ONNX opset for converters that can choose; a newer one is used if a model needs it.
         max_opset: newest ONNX opset that the board's runtime can read.
         goldens: number of golden inputs, at least 8.
+        cpu: what to compile for, for a target that does; None for any CPU of this machine's architecture.
         use_cache: reuse an artifact made earlier from the same inputs.
     """
 
@@ -63,6 +67,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     opset: int = 13
     max_opset: int | None = None
     goldens: int = 16
+    cpu: Cpu | None = None
     use_cache: bool = True
 
 

@@ -122,6 +122,12 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     wanted = request.precision
     if wanted is None:
         wanted = UNCHANGED.name if found.quantised or kind not in target.routes else request.default_precision
+    if found.quantised and kind not in target.as_is and request.precision in (None, UNCHANGED.name):
+        raise ConversionError(
+            f"{target.name} cannot run {title}, which is quantised already",
+            hint=_unchanged(kind, target),
+            code=Code.NO_EDGE,
+        )
     if not offered(target.precisions, wanted):
         raise UsageError(
             f"precision not available on {target.name}: {wanted}",
@@ -129,12 +135,6 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
             code=Code.PRECISION_UNKNOWN,
         )
     as_is = PRECISIONS[wanted].as_is
-    if as_is and kind not in target.as_is and found.quantised:
-        raise ConversionError(
-            f"no way from {title} that is quantised already to {target.name}",
-            hint="start from the model it was made from, before it was quantised",
-            code=Code.NO_EDGE,
-        )
     if as_is and kind not in target.as_is:
         raise ConversionError(
             f"{title} cannot go to {target.name} as it is",
@@ -144,8 +144,8 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     if not as_is and (found.quantised or kind not in target.routes):
         reason = "it is quantised already" if found.quantised else "it is in its final form"
         raise ConversionError(
-            f"{found.path.name} cannot be made {wanted} for {target.name}, {reason}",
-            hint=f"use --precision {UNCHANGED.name}, or start from the model it was made from",
+            f"{found.path.name} cannot be made {wanted} for {target.name}: {reason}",
+            hint=_unchanged(kind, target),
             code=Code.NO_EDGE,
         )
     if not offered(target.precisions_from(kind), wanted):
@@ -161,6 +161,22 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
             code=Code.CALIBRATION_MISSING,
         )
     return wanted
+
+
+def _unchanged(kind: str, target: Target) -> str:
+    """What to do with a file that cannot be converted further, such as a quantised one."""
+    takers = [target.name] if kind in target.as_is else _takers(kind)
+    original = "start from the model it was made from"
+    if not takers:
+        return original
+    elsewhere = "" if target.name in takers else f" --target {_alternatives(takers)}"
+    return f"run it unchanged: --precision {UNCHANGED.name}{elsewhere}; or {original}"
+
+
+def _takers(kind: str) -> list[str]:
+    """The targets that run a format's files as they are on a CPU."""
+    found = [target_for(name, kind) for name in targets_of(kind)]
+    return [target.name for target in found if kind in target.as_is and "cpu" in target.accelerators]
 
 
 def elsewhere(edge: Edge, hint: str) -> str:

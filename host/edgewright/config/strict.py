@@ -61,22 +61,24 @@ def parse(raw: bytes, path: Path, what: str) -> dict[str, Any]:
         raise ConfigError(f"the {what} {path} is not valid TOML: {error}", hint="fix that line") from None
 
 
-def convert(tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 1) -> T:
-    """The noun in parsed tables; `where` states their origin in messages."""
+def convert(
+    tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 1, page: str = "docs/files.md"
+) -> T:
+    """The noun in parsed tables; `where` states their origin in messages, and `page` describes their keys."""
     schemas.check(tables.get("schema", 1), schema, where, ConfigError)
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
-        raise explain(str(error), kind, where) from None
+        raise explain(str(error), kind, where, page) from None
 
 
-def explain(text: str, kind: type[msgspec.Struct], where: str) -> ConfigError:
+def explain(text: str, kind: type[msgspec.Struct], where: str, page: str) -> ConfigError:
     """msgspec's message in this project's terms, with the nearest valid key."""
     found = UNKNOWN.search(text)
     if not found:
         message = text[:1].lower() + text[1:]
         return ConfigError(
-            f"{where}: {message}".replace(" - at `$.", " at `"), hint="see docs/files.md for the keys"
+            f"{where}: {message}".replace(" - at `$.", " at `"), hint=f"see {page} for the keys"
         )
     key = found["key"]
     path = (found["path"] or "$").removeprefix("$").lstrip(".")

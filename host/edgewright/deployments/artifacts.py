@@ -1,4 +1,4 @@
-"""Builds the artifact of each board: one conversion per target and precision."""
+"""Builds the artifact of each board: one conversion per target, precision and CPU, if the target compiles for one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.deployments.request import DeployRequest
-from edgewright.errors import Code, ConversionError, DataError, EdgewrightError
+from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, UsageError
+from edgewright.nouns import cpu as cpus
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.nouns.cpu import Cpu
+from edgewright.nouns.facts import Facts
 from edgewright.nouns.model_input import Absent, ModelInput
 from edgewright.nouns.policy import ReleasePolicy
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress
 from edgewright.precisions import EXACT, PRECISIONS, offered, usable
+from edgewright.runtimes.profile_match import userland
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
-    """A target, the requested precision (None: use `default_precision`), and the accelerator it must run on."""
+    """A target, the requested precision (None: use `default_precision`), the accelerator it must run on, and the CPU to compile for."""
 
     target: str
     precision: str | None
     default_precision: str
     accelerator: str = ""
     max_opset: int | None = None
+    cpu: Cpu | None = None
 
 
 def recipe_of(
@@ -58,6 +63,7 @@ def recipe_of(
                 precision=wanted.precision_of(profile),
                 default_precision=default_precision(wanted.model, profile, target),
                 accelerator=accelerator_of(wanted, profile, accelerator),
+                cpu=cpu_of(wanted, profile, target),
             )
     raise ConversionError(
         f"no conversion from {source_format} to {' or '.join(asked)}, the targets of {profile.name}",
@@ -75,8 +81,48 @@ def compile_request(wanted: ModelRequest, recipe: Recipe) -> CompileRequest:
         precision=recipe.precision,
         default_precision=recipe.default_precision,
         max_opset=recipe.max_opset,
+        cpu=recipe.cpu,
         use_cache=wanted.use_cache,
     )
+
+
+def cpu_of(wanted: ModelRequest, profile: Profile, name: str) -> Cpu | None:
+    """The CPU to compile for: the user's, else the profile's. None for a target whose artifacts run on every CPU.
+
+    Args:
+        name: of the target.
+
+    Raises:
+        UsageError: no such CPU is known, or the target does not compile for one.
+        ConversionError: the target does not compile for the profile's architectures.
+    """
+    target = targets.load(name)
+    if not target.compiles_for:
+        if wanted.cpu:
+            raise UsageError(f"{name} does not compile for a CPU: {wanted.cpu}", hint="leave --cpu out")
+        return None
+    arch = profile.architectures[0]
+    if arch not in target.compiles_for:
+        raise ConversionError(
+            f"{name} does not compile for {arch}, the architecture of {profile.name}",
+            hint=f"it compiles for {', '.join(target.compiles_for)}; take another target",
+            code=Code.NO_EDGE,
+        )
+    if not wanted.cpu:
+        return cpus.of_board(arch, profile.cpu)
+    named = cpus.CPUS.get((arch, wanted.cpu))
+    if named is None:
+        known = ", ".join(one.name for one in cpus.of_arch(arch))
+        raise UsageError(f"no such CPU of {arch}: {wanted.cpu}", hint=f"known are {known}")
+    return named
+
+
+def with_cpu(profile: Profile, facts: Facts) -> Profile:
+    """The profile with the CPU of a board: the known one of that name, else the best whose code the board runs; unchanged if that is unknown."""
+    arch = userland(facts)
+    if arch != profile.architectures[0] or not facts.cpu_features or not cpus.of_arch(arch):
+        return profile
+    return msgspec.structs.replace(profile, cpu=cpus.of_machine(arch, facts.cpu, facts.cpu_features).name)
 
 
 def default_precision(model: ModelInput, profile: Profile, target: str) -> str:
@@ -145,6 +191,15 @@ class Builder:
             return False
         try:
             return self._plan(self._recipe(profile, max_opset)).plan.artifact is None
+        except EdgewrightError:
+            return False
+
+    def needs_cpu(self, profile: Profile) -> bool:
+        """Whether the artifact for a profile is compiled for a CPU that neither the user nor the profile names; False if building would fail."""
+        if self._request.artifact is not None or self._request.wanted.cpu or profile.cpu:
+            return False
+        try:
+            return self._recipe(profile, None).cpu is not None
         except EdgewrightError:
             return False
 

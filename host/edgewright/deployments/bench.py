@@ -118,6 +118,7 @@ class Bench:
     ) -> str:
         """The board's name for the runtime of an artifact; installs the runtime if it is missing."""
         preflight.check_taken(self.what.accelerator, artifact.manifest, board=board.name)
+        preflight.check_cpu(facts, artifact.manifest, board=board.name)
         choice = ensure_runtime(session, facts, artifact.manifest.target, progress=progress)
         preflight.check_runtime(artifact.manifest, choice, board=board.name)
         preflight.check_disk(facts, artifact.manifest, board=board.name)

@@ -16,7 +16,7 @@ from edgewright.compile.workers.pool import Workers
 from edgewright.config import home, trust
 from edgewright.connect.opener import Opener
 from edgewright.deployments import runtime_caps
-from edgewright.deployments.artifacts import Builder
+from edgewright.deployments.artifacts import Builder, with_cpu
 from edgewright.deployments.board_answers import function_of
 from edgewright.deployments.board_record import Trace
 from edgewright.deployments.executor import FanOut
@@ -81,6 +81,7 @@ class Draft:
         self.profile: Profile | None = None
         self.artifact: Artifact | None = None
         self.failure: BoardOutcome | None = None
+        self.facts: Facts | None = None  # if the board was asked for them
 
 
 class Ready(NamedTuple):
@@ -152,7 +153,7 @@ class Deployment:
             if not board.profile:
                 self.progress(ProgressEvent(stage="facts", board=board.name))
                 with self.open(board) as session:
-                    facts = session.facts()
+                    facts = self.drafts[board.name].facts = session.facts()
                     refuse_trial(session, self.request.name)
             self.drafts[board.name].profile = profile_of(board, facts)
 
@@ -186,6 +187,7 @@ class Deployment:
     def build_with(self, workers: Workers, source_format: str) -> None:
         """Like `build`, with one set of workers for all steps."""
         builder = Builder(self.request, source_format, self.progress)
+        self.learn_cpus(builder)
         self.look_for_trials(builder)
         known = [draft for draft in self.drafts.values() if draft.failure is None]
         profiles = [draft.profile for draft in known if draft.profile is not None]
@@ -202,6 +204,27 @@ class Deployment:
                 self.request.wanted.model, artifact, workers,
                 converted=self.request.artifact is None, fresh=not self.request.wanted.use_cache,
             )  # fmt: skip
+
+    def learn_cpus(self, builder: Builder) -> None:
+        """Completes the profiles that name no CPU with the board's, if its artifact is compiled for a CPU.
+
+        Contacts only boards that `identify` did not contact.
+        """
+
+        def ask(board: Board) -> None:
+            draft = self.drafts[board.name]
+            if draft.facts is None:
+                self.progress(ProgressEvent(stage="facts", board=board.name))
+                with self.open(board) as session:
+                    draft.facts = session.facts()
+            if draft.profile is not None:
+                draft.profile = with_cpu(draft.profile, draft.facts)
+
+        boards = [
+            draft.board for draft in self.drafts.values() if draft.profile is not None and builder.needs_cpu(draft.profile)
+        ]  # fmt: skip
+        if boards:
+            self.fan_out(ask, boards)
 
     def look_for_trials(self, builder: Builder) -> None:
         """Refuses boards where the model is on trial, before anything is converted for them.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgewright import targets
 from edgewright.errors import Code, EdgewrightError
+from edgewright.nouns import cpu as cpus
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
@@ -35,6 +36,26 @@ def check_board(facts: Facts, profile: Profile, *, board: str) -> None:
         raise NoFit(
             f"{board} is {facts.arch}, its profile {profile.name} is {' or '.join(profile.architectures)}",
             hint="correct the profile in the fleet file; `edgewright profiles list` names them",
+        )
+
+
+def check_cpu(facts: Facts, manifest: Manifest, *, board: str) -> None:
+    """Raises NoFit if the artifact is machine code that the board's CPU does not run: it would end the process with SIGILL."""
+    if manifest.cpu is None:
+        return
+    arch, cpu = userland(facts), manifest.cpu
+    if arch != cpu.arch:
+        raise NoFit(
+            f"the artifact is compiled for {cpu.title}, {board} is {arch}",
+            hint="convert it for the profile of this board, or for another target",
+        )
+    # an older agent does not report features: the board then checks them before it loads the artifact
+    lacking = () if facts.cpu_features is None else cpu.lacks(arch, facts.cpu_features)
+    if lacking:
+        fitting = cpus.of_machine(arch, facts.cpu, facts.cpu_features or ())
+        raise NoFit(
+            f"the artifact is compiled for {cpu.title}, {facts.cpu or 'the CPU'} of {board} lacks {', '.join(lacking)}",
+            hint=f"convert it for that CPU: --cpu {fitting.name}",
         )
 
 

@@ -159,6 +159,7 @@ class BoardTask:
         accelerator = policy.accelerator or policy.budget.accelerator
         preflight.check_accelerator(accelerator, facts, board=self.board.name)
         preflight.check_taken(accelerator, manifest, board=self.board.name)
+        preflight.check_cpu(facts, manifest, board=self.board.name)
         preflight.check_memory(facts, manifest, board=self.board.name)
         if trace.current == trace.release:
             self.check_hooks(incumbent)

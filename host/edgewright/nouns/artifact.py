@@ -11,6 +11,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from edgewright.nouns.base import Noun
+from edgewright.nouns.compression import Lineage
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.metric import is_own
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Preprocessing
@@ -162,6 +164,8 @@ class Manifest(Noun, frozen=True, kw_only=True):
         verdict: one per output. Empty in schema 1, which is judged by the tolerance of its goldens.
         labels: names of the classes, from the project's labels file. Not written if there are none.
         compare: result of the user's comparison function, which replaces limits on the error. Not written if there is none.
+        lineage: how the source was made smaller, if `edgewright compress` made it. Not written if it did not.
+        cpu: what its machine code runs on. Not written if it holds none.
     """
 
     schema: int
@@ -187,6 +191,8 @@ class Manifest(Noun, frozen=True, kw_only=True):
     verdict: tuple[OutputVerdict, ...] = ()
     compare: Compared | None = None
     labels: tuple[str, ...] = ()
+    lineage: Lineage | None = None
+    cpu: Cpu | None = None
 
     def canonical(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
@@ -197,6 +203,8 @@ class Manifest(Noun, frozen=True, kw_only=True):
             "causes",
             "compare",
             "labels",
+            "lineage",
+            "cpu",
         ):  # ids of artifacts made before these keys existed depend on it
             if not content[key]:
                 del content[key]

@@ -61,6 +61,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         disk_free_bytes, disk_free_inodes: of the file system under the root folder.
         jetpack: release of Jetson's system, such as `R36.4.7`; empty on other boards.
         page_size: of the kernel, bytes.
+        cpu_features: those that all CPUs have, as `/proc/cpuinfo` names them; None if the agent does not report them.
         governor: of the CPUs' frequency; several are joined by `,`.
         thermal: zones that report a temperature; unpowered and constant ones are left out.
         throttled_flags: the value of `vcgencmd get_throttled` (Raspberry Pi); None if there is none.
@@ -81,6 +82,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str = ""
     openssh: str = ""
     cpu: str = ""
+    cpu_features: tuple[str, ...] | None = None
     cpus: int = 0
     page_size: int = 0
     memory_mb: int = 0

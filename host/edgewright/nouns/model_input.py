@@ -21,10 +21,16 @@ class Synthetic(Noun, frozen=True, kw_only=True, tag_field="kind", tag="syntheti
 
 
 class DataFile(Noun, frozen=True, kw_only=True, tag_field="kind", tag="file"):
-    """Calibration data: `.npz`, `.npy` or a folder of images, with the sha256 of the relevant contents."""
+    """Calibration data: `.npz`, `.npy` or a folder of images.
+
+    Attributes:
+        sha256: of the relevant contents.
+        from_model: they came with the model's file; unset means no.
+    """
 
     path: Path
     sha256: str
+    from_model: bool | UnsetType = UNSET  # not in documents of earlier plans
 
 
 CalibrationData = Absent | Synthetic | DataFile

@@ -19,6 +19,8 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
             others: the wheels' metadata ask for more (protobuf, tqdm, packaging, ...). They are resolved with
             `--no-deps`.
         own: what the board's own Python must have, as requirement specifiers, because there are no wheels.
+        files: patterns (fnmatch) of the wheel's files that `runner.load` needs; boards get these and the metadata. Empty for all.
+            A wheel that a user gives is sent whole.
         caps: newest version of each kind that it can read, such as `{"opset": 21, "ir": 10}`, as in manifests.
     """
 
@@ -29,7 +31,13 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
     glibc: str
     requires: tuple[str, ...]
     own: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     caps: dict[str, int] = {}
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """`{distribution: files}`; empty if boards get the whole wheel."""
+        return {self.distribution: self.files} if self.files else {}
 
     def fits(self, python: str, arch: str, glibc: str) -> bool:
         """Whether the wheel runs on a board with this Python (`3.9.2`), `uname -m` and glibc (`2.31`)."""
@@ -129,6 +137,8 @@ class Target(Noun, frozen=True, kw_only=True):
         accelerators: names that its runner accepts, `cpu` first.
         hardware: the target's name of an accelerator -> its name in a board's facts, if they differ.
         requirements: distributions that each of its runtimes needs besides itself.
+        compiles_for: architectures, as `uname -m` names them, that it compiles machine code for. An artifact then runs on one kind of CPU,
+            and boards that differ in it get different ones. Empty for artifacts that run on every CPU.
         runtimes: wheels, best first.
         system: runtimes that may be part of a board's system and that can run it.
         system_hint: how to install such a runtime, if there are no wheels.
@@ -154,6 +164,7 @@ class Target(Noun, frozen=True, kw_only=True):
     accelerators: tuple[str, ...] = ("cpu",)
     hardware: dict[str, str] = {}
     requirements: tuple[str, ...] = ()
+    compiles_for: tuple[str, ...] = ()
     runtimes: tuple[RuntimeRow, ...] = ()
     system: tuple[SystemRuntime, ...] = ()
     system_hint: str = ""

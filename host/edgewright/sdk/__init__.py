@@ -13,6 +13,7 @@ from edgewright.errors import Code, ConversionError, DataError, EdgewrightError,
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 from edgewright.nouns.conversion_step import ConversionStep
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.precision import Precision, Tolerance
 from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 from edgewright.sdk.runner import Runner, RunnerSession
@@ -21,6 +22,7 @@ __all__ = [
     "Code",
     "ConversionError",
     "ConversionStep",
+    "Cpu",
     "DataError",
     "EdgewrightError",
     "Ends",

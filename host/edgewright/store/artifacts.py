@@ -43,11 +43,14 @@ class ArtifactStore:
         for path in (self._objects, self._keys, self._temporary):
             home.made(path)
 
-    def add(self, files: Mapping[str, Path], manifest: Manifest) -> Artifact:
+    def add(
+        self, files: Mapping[str, Path], manifest: Manifest, beside: Mapping[str, Path] | None = None
+    ) -> Artifact:
         """Copies the files into the store. An artifact that is already there and complete is kept.
 
         Args:
             files: path in the artifact -> file; exactly those of the manifest.
+            beside: files that are kept in its folder for this machine, and that the manifest does not name.
 
         Raises:
             ArtifactError: the files do not match the manifest.
@@ -55,16 +58,16 @@ class ArtifactStore:
         place = self._objects / manifest.id
         if usage_marks.hold(place):
             try:
-                return load(place)
+                found = load(place)
+                _copy(_missing(beside or {}, place), place)
+                return found
             except ArtifactError:
                 self._discard(place)
         if set(files) != {entry.path for entry in manifest.files}:
             raise ArtifactError(f"files differ from the manifest: {', '.join(sorted(files))}")
         scratch = Path(tempfile.mkdtemp(dir=self._temporary))
         try:
-            for path, file in files.items():
-                (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-                sparse.copy(file, scratch / path, follow=False)
+            _copy({**files, **(beside or {})}, scratch)
             (scratch / MANIFEST).write_bytes(manifest.canonical())
             load(scratch)
             usage_marks.hold(scratch)  # before a prune can see it: the mark moves with the folder
@@ -143,6 +146,16 @@ class ArtifactStore:
         aside = Path(tempfile.mkdtemp(dir=self._temporary))
         place.rename(aside / "damaged")
         shutil.rmtree(aside)
+
+
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    for path, file in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        sparse.copy(file, folder / path, follow=False)
+
+
+def _missing(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    return {path: file for path, file in files.items() if not (folder / path).exists()}
 
 
 def _move_into_place(scratch: Path, place: Path) -> None:

@@ -1,6 +1,6 @@
 """The cache: everything in the state folder that can be rebuilt, bounded by size and age.
 
-The kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs and failed trials of searches. History, raw
+The kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs, steps of compressions and failed trials of searches. History, raw
 samples, labs and toolchains are not part of it. Entries in use by a live process are marked (`config.usage_marks`) and kept.
 """
 
@@ -31,6 +31,7 @@ _KINDS = {
     "wheel": ("wheels", r"[0-9a-f]{64}"),
     "agent": ("agent", r".*\.pyz"),
     "log": ("logs", r".*\.log"),
+    "compression": ("compressions", r"[0-9a-f]{64}"),
     "trial": ("trials", r"[0-9a-f]{64}\.json"),
 }
 _UNFINISHED = {
@@ -39,6 +40,7 @@ _UNFINISHED = {
     "answers": r".*\.part",
     "wheels": r"\.download-.*|\.note-.*",
     "agent": r"tmp.*",
+    "compressions": r".*\.partial|tmp.*",
     "trials": r"tmp.*",
 }
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}

@@ -153,7 +153,14 @@ def answers_are_the_callers_own(ready: Ready) -> None:
     session.close()
     some = range(min(8, ready.manifest["goldens"]["count"]))
     ready.right([ready.answer(other, ready.inputs(number)) for number in some])
+    feed = other.feed(ready.inputs(0))
+    outputs = other.infer(feed)
     other.close()
+    del other
+    del (
+        feed,
+        outputs,
+    )  # a child frees them in any order: a runtime that crashes then would take the results along
 
 
 def an_accelerator_that_is_not_there_is_a_value_error(ready: Ready) -> None:

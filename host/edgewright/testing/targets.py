@@ -18,6 +18,7 @@ from typing import Any
 from edgewright import targets
 from edgewright.compile.formats import FORMATS
 from edgewright.connect.agent import runner_package
+from edgewright.nouns.cpu import of_arch
 from edgewright.nouns.target import Target
 from edgewright.precisions import PRECISIONS
 from edgewright.python_syntax import parse
@@ -72,6 +73,7 @@ def check_record(name: str) -> None:
     assert "cpu" not in target.accelerators[1:], target.accelerators
     assert set(target.hardware) <= set(target.accelerators), target.hardware
     assert ("as-is" in target.precisions) == bool(target.as_is), "precision as-is and `as_is` go together"
+    assert all(of_arch(arch) for arch in target.compiles_for), f"no CPU is known of {target.compiles_for}"
     for route in (*target.routes.values(), *target.as_is.values()):
         assert set(route.precisions or ()) <= set(target.precisions), route
     for row in target.runtimes:

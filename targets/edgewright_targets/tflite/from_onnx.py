@@ -12,6 +12,7 @@ from edgewright_targets._onnx.files import LARGE
 from edgewright_targets._onnx.fold_shapes import folded
 from edgewright_targets._onnx.integer_bounds import refuse_remainders
 from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+from edgewright_targets._onnx.raise_opset import raised_if_possible
 from edgewright_targets._onnx.widen_floats import widened, widened_size
 from edgewright_targets.tflite import layers, name_ends, repeated_outputs
 
@@ -42,7 +43,7 @@ def convert(work: StageContext) -> StageResult:
         refuse_remainders(work.source.model, TOOLCHAIN)
     given = work.folder / "source.onnx"
     made = work.folder / "made"
-    model, notes = widened(_folded(_raised(work.source.model)), work)
+    model, notes = widened(_folded(raised_if_possible(work.source.model, _OPSET)), work)
     model, repeated = repeated_outputs.taken_out(model)
     onnx.save(model, str(given))
     names = [spec.name for spec in work.inputs]
@@ -74,18 +75,6 @@ def convert(work: StageContext) -> StageResult:
     repeated_outputs.save(work.folder, repeated)
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
     return {"notes": notes}
-
-
-def _raised(model: ModelProto) -> ModelProto:
-    """The model at the opset whose semantics the tool implements: before 13, a Softmax was over its axis and all later ones."""
-    from onnx import version_converter
-
-    opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
-    try:
-        return version_converter.convert_version(model, _OPSET) if opset < _OPSET else model
-    except Exception as error:  # noqa: BLE001 - it knows no such step for some operator; the answers are compared anyway
-        print(f"opset {opset} is not raised: {error}")  # noqa: T201 - a worker's stdout is its log
-        return model
 
 
 def _folded(model: ModelProto) -> ModelProto:

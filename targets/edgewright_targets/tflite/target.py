@@ -20,20 +20,21 @@ def _route(worker: str, module: str, *tools: str, toolchains: tuple[str, ...] = 
     return Route(stages=stages, tools=("ai-edge-quantizer", *tools), toolchains=toolchains)
 
 
-def _litert(version: str, python: str) -> RuntimeRow:
+def _litert(version: str, python: str, arch: str, glibc: str) -> RuntimeRow:
     return RuntimeRow(
         distribution="ai-edge-litert",
         version=version,
         python=python,
-        archs=("x86_64", "aarch64"),
-        glibc="2.27",
+        archs=(arch,),
+        glibc=glibc,
         requires=("numpy>=1.23.2",),
     )
 
 
 def _older(version: str, python: str, arch: str, glibc: str) -> RuntimeRow:
-    """A row for older Pythons. No index has numpy for 32-bit Arm, so the board's own is required."""
+    """A row for older Pythons. No index has numpy for 32-bit Arm, so the board's own is required; with 1.19 no model loads."""
     numpy = ("numpy>=1.19.2,<2",)
+    own_numpy = ("numpy>=1.20,<2",)
     return RuntimeRow(
         distribution="tflite-runtime",
         version=version,
@@ -41,7 +42,7 @@ def _older(version: str, python: str, arch: str, glibc: str) -> RuntimeRow:
         archs=(arch,),
         glibc=glibc,
         requires=() if arch == "armv7l" else numpy,
-        own=numpy if arch == "armv7l" else (),
+        own=own_numpy if arch == "armv7l" else (),
         caps=_OLD,
     )
 
@@ -76,14 +77,16 @@ TARGET = Target(
     accelerators=("cpu",),
     requirements=("numpy",),
     runtimes=(
-        _litert("2.3.0", "3.10-3.14"),
-        _litert("2.1.0", "3.9-3.9"),
-        # the 2.14.0 wheels for Arm need glibc 2.34, whatever their metadata say about Python
-        _older("2.14.0", "3.8-3.11", "x86_64", "2.17"),
+        # the glibc that the libraries need, where the wheel's name promises an older one
+        _litert("2.3.0", "3.10-3.14", "x86_64", "2.27"),
+        _litert("2.3.0", "3.10-3.14", "aarch64", "2.34"),
+        _litert("2.1.0", "3.9-3.9", "x86_64", "2.27"),
+        _litert("2.1.0", "3.9-3.13", "aarch64", "2.30"),
+        _older("2.14.0", "3.8-3.11", "x86_64", "2.29"),
         _older("2.14.0", "3.8-3.11", "aarch64", "2.34"),
         _older("2.14.0", "3.9-3.11", "armv7l", "2.34"),
-        _older("2.13.0", "3.8-3.10", "aarch64", "2.17"),
-        _older("2.13.0", "3.9-3.9", "armv7l", "2.17"),
+        _older("2.13.0", "3.8-3.10", "aarch64", "2.27"),
+        _older("2.13.0", "3.9-3.9", "armv7l", "2.27"),
     ),
     system=(SystemRuntime(distribution="ai-edge-litert"), SystemRuntime(distribution="tflite-runtime")),
 )  # fmt: skip

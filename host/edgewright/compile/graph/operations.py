@@ -15,8 +15,7 @@ _LAYERS = {
     "convolutionbackpropdata", "conv_transpose2d", "fusedconv", "nhwcfusedconv", "nhwcconv", "qlinearconv", "convinteger",
     "matmul", "batchmatmulv2", "batchmatmul", "batch_matmul", "gemm", "fullyconnected", "fully_connected", "linear",
     "addmm", "mm", "bmm", "fusedgemm", "fusedmatmul", "qgemm", "qlinearmatmul", "matmulinteger", "matmulnbits",
-    "matmulintegertofloat", "dynamicquantizematmul", "innerproduct", "convolution1d", "convolutiondepthwise",
-    "deconvolution", "deconvolutiondepthwise",
+    "matmulintegertofloat", "dynamicquantizematmul",
 }  # fmt: skip
 _NORMS = {
     "batchnormalization", "fusedbatchnormv3", "fusedbatchnorm", "fusedbatchnormv2", "batch_norm", "batchnorminference",
@@ -40,6 +39,7 @@ class Operation(Noun, frozen=True, kw_only=True):
 
     Attributes:
         operator: the format's name for it, such as `Conv`, `CONV_2D` or `Convolution`.
+        layer: it is a convolution or a dense layer, whatever it is called. Those of the formats that several targets use are known by name.
         takes: names of the operations whose results it reads.
         absorbed: what was fused into it, such as `RELU`, or the layers that were folded into it.
         arithmetic: for a layer `fp32`, `fp16`, `int8`, `int16x8`, `int8 weights`, ...; empty for others.
@@ -54,6 +54,7 @@ class Operation(Noun, frozen=True, kw_only=True):
 
     name: str
     operator: str
+    layer: bool = False
     takes: tuple[str, ...] = ()
     absorbed: tuple[str, ...] = ()
     arithmetic: str = ""
@@ -68,7 +69,7 @@ class Operation(Noun, frozen=True, kw_only=True):
 def kind(operation: Operation) -> str:
     """`layer`, `batch normalisation`, `activation`, or nothing."""
     name = operation.operator.lower()
-    if name in _LAYERS:
+    if operation.layer or name in _LAYERS:
         return LAYER
     if name in _NORMS:
         return NORM

@@ -1,4 +1,4 @@
-"""Reads protocol-buffer bytes without a schema: enough to inspect an ONNX file in milliseconds."""
+"""Reads and appends protocol-buffer bytes without a schema: enough to inspect an ONNX file in milliseconds."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def text(data: memoryview, number: int) -> str:
     return found
 
 
+def field(number: int, data: bytes) -> bytes:
+    """A field of bytes, such as a nested message or a string."""
+    return _as_varint(number << 3 | BYTES) + _as_varint(len(data)) + data
+
+
 def packed(data: memoryview) -> Iterator[int]:
     """The integers of a packed field."""
     at = 0
@@ -78,3 +83,11 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 def signed(value: int) -> int:
     """A varint reinterpreted as a signed 64-bit number."""
     return value - 2**64 if value >= 2**63 else value
+
+
+def _as_varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes((*found, value))

@@ -68,7 +68,7 @@ def _parsed(path: Path) -> ast.Module:
 def _names(tree: ast.Module) -> list[str]:
     """The names that the module defines, assigns or imports, in order."""
     found: list[str] = []
-    for node in ast.walk(tree):  # nested ones too: a definition may be inside `if` or `try`
+    for node in _outside_definitions(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
         elif isinstance(node, ast.Assign):
@@ -76,6 +76,14 @@ def _names(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom | ast.Import):
             found += [(alias.asname or alias.name).split(".")[0] for alias in node.names]
     return found
+
+
+def _outside_definitions(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements that run on import, those inside `if` and `try` too, but not what functions and classes contain."""
+    for inner in ast.iter_child_nodes(node):
+        yield inner
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _outside_definitions(inner)
 
 
 def _imported(tree: ast.Module, beside: Path, folder: Path) -> Iterator[Path]:

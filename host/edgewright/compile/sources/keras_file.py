@@ -25,30 +25,42 @@ _EXPORT = "export it with model.export(folder), where the layers' code is at han
 
 def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel:
     """Opens a `keras` or `h5` source. Raises ModelError as `tensorflow.open_model` does."""
-    model, reader = _load(path)
+    model, reader = load(path)
+    taken = _structure(model, "inputs")
+    specs, fixed_notes = input_specs(model, path, shapes)
+
+    def call(*arrays: Any) -> Any:
+        return model(_packed(taken, arrays), training=False)
+
+    made = TensorflowModel(call, specs, output_names(model), model)
+    made.notes = (*((f"opened by {reader}, Keras 3 refuses the file",) if reader else ()), *fixed_notes)
+    return made
+
+
+def output_names(model: Any) -> list[str]:
+    """Names of a model's outputs."""
+    given = list(getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs])
+    return _names(_structure(model, "outputs"), given)
+
+
+def input_specs(
+    model: Any, path: Path, shapes: dict[str, tuple[int, ...]]
+) -> tuple[list[TensorSpec], tuple[str, ...]]:
+    """Names, fixed shapes and dtypes of a model's inputs, and the assumptions made. Raises ModelError as `open_file` does."""
     tensors = list(getattr(model, "inputs", None) or [])
     if not tensors:
         raise ModelError(
             f"Keras model does not say what its inputs are: {path.name}",
             hint="build it with an Input layer, or export it as a SavedModel with model.export(folder)",
         )
-    taken = _structure(model, "inputs")
-    names = _names(taken, [getattr(tensor, "name", "input") for tensor in tensors])
+    names = _names(_structure(model, "inputs"), [getattr(tensor, "name", "input") for tensor in tensors])
     axes = {name: list(tensor.shape) for name, tensor in zip(names, tensors, strict=True)}
     fixed = static_shapes(axes, given_shapes(shapes, names))
     specs = [
         TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype, name))
         for name, tensor in zip(names, tensors, strict=True)
     ]
-    given = list(getattr(model, "output_names", None) or [t.name for t in model.outputs])
-    outputs = _names(_structure(model, "outputs"), given)
-
-    def call(*arrays: Any) -> Any:
-        return model(_packed(taken, arrays), training=False)
-
-    made = TensorflowModel(call, specs, outputs, model)
-    made.notes = (*((f"opened by {reader}, Keras 3 refuses the file",) if reader else ()), *fixed.notes)
-    return made
+    return specs, tuple(fixed.notes)
 
 
 def _structure(model: Any, ends: str) -> Any:
@@ -74,7 +86,7 @@ def _packed(structure: Any, arrays: Sequence[Any]) -> Any:
     return arrays[0] if len(arrays) == 1 else list(arrays)
 
 
-def _load(path: Path) -> tuple[Any, str]:
+def load(path: Path) -> tuple[Any, str]:
     """(model, the reader used instead of Keras 3). Code in the file (lambda layers) is run only of a trusted one."""
     hdf5 = _is_hdf5(path)
     config = _config(path, hdf5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile.sources import float_types, nondeterminism, onnx_ends, onnx_layers, onnx_session
 from edgewright.compile.sources.first_layers import Graph
-from edgewright.compile.sources.onnx_normalization import normalised
+from edgewright.compile.sources.onnx_normalization import STANDARD, normalised
 from edgewright.compile.sources.shapes import static_shapes
 from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
@@ -150,20 +150,25 @@ def open_model(
 
 
 def refuse_custom(model: Any, path: Path) -> None:
-    """Raises ModelError if operators come from a custom library."""
+    """Raises ModelError if operators come from a custom library: no reference outputs can be computed for them."""
+    from onnx import defs
+
+    # tools for TensorRT name its plug-ins without a domain
+    standard = {(one.domain, one.name) for one in defs.get_all_schemas_with_history()}
     defined = {(function.domain, function.name) for function in model.functions}
     nodes = [*_nodes(model.graph.node), *(node for item in model.functions for node in _nodes(item.node))]
-    custom = sorted(
-        {
-            f"{node.domain}.{node.op_type}"
-            for node in nodes
-            if node.domain not in _KNOWN and (node.domain, node.op_type) not in defined
-        }
-    )
+    custom = {
+        f"{node.domain}{'.' if node.domain else ''}{node.op_type} ({node.name or next(filter(None, node.output), '')})": node
+        for node in nodes
+        if (node.domain, node.op_type) not in defined
+        and (node.domain not in _KNOWN or (node.domain in STANDARD and ("", node.op_type) not in standard))
+    }
     if custom:
+        names = ", ".join(sorted(custom))
         raise ModelError(
-            f"{path.name} has operators that no board's runtime knows: {', '.join(custom)}",
-            hint="export it without them, or write them as functions of the model, from operators of ai.onnx",
+            f"{path.name} has operators that the host cannot compute, so nothing verifies their outputs: {names}",
+            hint="cut the model before them with onnx.utils.extract_model(..., check_model=False), or write them as functions of the model, from "
+            "operators of ai.onnx",
             code=Code.CUSTOM_OPERATOR,
         )
 

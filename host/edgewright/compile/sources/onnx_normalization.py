@@ -1,4 +1,4 @@
-"""Normalises ONNX models: declares each opset once and inlines local functions. Runs in the `onnx` worker."""
+"""Normalises ONNX models: declares each opset and the shape of each output, and inlines local functions. Runs in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,29 @@ def normalised(model: Any) -> tuple[Any, bool]:
     if model.functions:
         model, inlined = _inlined(model)
         changed = changed or inlined
-    return model, changed
+    return model, _declare_output_shapes(model) or changed
+
+
+def _declare_output_shapes(model: Any) -> bool:
+    """Declares, in place, the shapes of outputs that a file leaves open: runtimes infer them, but the checker refuses the file."""
+    import onnx
+
+    bare = [item for item in model.graph.output if _is_bare(item.type)]
+    if not bare:
+        return False
+    try:
+        inferred = {item.name: item.type for item in onnx.shape_inference.infer_shapes(model).graph.output}
+    except Exception:  # noqa: BLE001 - the checker reports it
+        return False
+    found = [item for item in bare if not _is_bare(inferred[item.name])]
+    for item in found:
+        item.type.CopyFrom(inferred[item.name])
+    return bool(found)
+
+
+def _is_bare(kind: Any) -> bool:
+    """Whether a tensor's type has no shape."""
+    return kind.WhichOneof("value") == "tensor_type" and not kind.tensor_type.HasField("shape")
 
 
 def _settle_opsets(model: Any) -> bool:

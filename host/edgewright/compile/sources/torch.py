@@ -164,13 +164,12 @@ def open_program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     }
     fixed, notes = static_shapes(axes, given_shapes(shapes, names))
     specs = [_spec(name, fixed[name], value) for name, value in zip(names, tensors.values(), strict=True)]
-    inner = program.module()
 
-    def call(leaves: Sequence[Any]) -> Any:
+    def call(inner: Any, leaves: Sequence[Any]) -> Any:
         arguments, named = torch.utils._pytree.tree_unflatten(list(leaves), program.call_spec.in_spec)
         return inner(*arguments, **named)
 
-    model = _flattened(inner, call, slots, specs, None)
+    model = _flattened(program.module(), call, slots, specs, None)
     model.notes = (*model.notes, *notes)
     return model
 
@@ -222,7 +221,7 @@ def open_function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     fixed = static_shapes(axes, shapes).shapes
     specs = [_spec(name, fixed[name], leaf) for name, (_, leaf) in zip(names, tensors, strict=True)]
 
-    def call(leaves: Sequence[Any]) -> Any:
+    def call(inner: Any, leaves: Sequence[Any]) -> Any:
         arguments, named = torch.utils._pytree.tree_unflatten(list(leaves), spec)
         return inner(*arguments, **named)
 
@@ -234,12 +233,16 @@ SLOT = object()  # stands for a tensor among the leaves of the arguments; all ot
 
 def _flattened(
     inner: Any,
-    call: Callable[[Sequence[Any]], Any],
+    call: Callable[[Any, Sequence[Any]], Any],
     slots: Sequence[Any],
     specs: Sequence[TensorSpec],
     output_names: Sequence[str] | None,
 ) -> TorchModel:
-    """The model of a module that may take and return nested structures."""
+    """The model of a module that may take and return nested structures.
+
+    Args:
+        call: `call(module, leaves)`. The module is an argument, so that a copy of the model calls its own copy.
+    """
     import torch
 
     # NumPy and boards have no bfloat16; its values are exact in float32
@@ -256,7 +259,7 @@ def _flattened(
                 tensor.to(kind) if kind == torch.bfloat16 else tensor
                 for tensor, kind in zip(tensors, kinds, strict=True)
             )
-            answer = call([next(given) if slot is SLOT else slot for slot in slots])
+            answer = call(self.inner, [next(given) if slot is SLOT else slot for slot in slots])
             leaves = torch.utils._pytree.tree_leaves(_fields(answer))
             found = (leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
             return tuple(leaf.float() if leaf.dtype == torch.bfloat16 else leaf for leaf in found)
@@ -268,7 +271,7 @@ def _flattened(
     given = iter(one.to(kind) for one, kind in zip(model.example, kinds, strict=True))
     try:
         with torch.no_grad():
-            answer = call([next(given) if slot is SLOT else slot for slot in slots])
+            answer = call(inner, [next(given) if slot is SLOT else slot for slot in slots])
     except Exception as error:
         shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
         raise ModelError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgewright.compile import machine_code
 from edgewright.compile.data import first_run, goldens, input_domains, samples
 from edgewright.compile.data.answers import collected, real
 from edgewright.compile.data.calibration import LIMIT, SampleSet
@@ -27,6 +28,7 @@ from edgewright.errors import Code, ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.project import Compare
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Order(Noun, frozen=True, kw_only=True):
         conversion: the user's options besides target and precision.
         toolchains: name -> its Python.
         steps: names of the conversion steps that run before it, if they apply.
+        cpu, twin: as in `StageContext`.
     """
 
     path: Path
@@ -83,6 +86,8 @@ class Order(Noun, frozen=True, kw_only=True):
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
     steps: tuple[str, ...] = ()
+    cpu: Cpu | None = None
+    twin: Cpu | None = None
 
 
 @lru_cache(maxsize=1)
@@ -280,7 +285,7 @@ def artifact_answers(
         samples: in the form of the source's inputs; they are converted to the artifact's.
 
     Raises:
-        ConversionError: the runtime cannot run it, or its outputs have other shapes.
+        ConversionError: the runtime or this machine cannot run it, or its outputs have other shapes.
     """
     session = _session(runner, folder, manifest)
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
@@ -302,12 +307,18 @@ def _session(runner: str, folder: Path, manifest: dict[str, Any]) -> Any:
     key = (runner, manifest["entry"], *stats)
     if key not in _OPEN:
         close_artifact()
-        module = importlib.import_module(runner)
-        try:
-            _OPEN[key] = module.load(str(folder), manifest, _OPTIONS)
-        except getattr(module, "ModelRefused", ()) as error:
-            raise ConversionError(str(error), hint=error.hint, code=Code.MODEL_REFUSED) from error
+        _OPEN[key] = _loaded(runner, folder, manifest)
     return _OPEN[key]
+
+
+def _loaded(runner: str, folder: Path, manifest: dict[str, Any]) -> Any:
+    """The artifact, or its counterpart for this machine, in a new session."""
+    folder, manifest = machine_code.runnable(folder, manifest)
+    module = importlib.import_module(runner)
+    try:
+        return module.load(str(folder), manifest, _OPTIONS)
+    except getattr(module, "ModelRefused", ()) as error:
+        raise ConversionError(str(error), hint=error.hint, code=Code.MODEL_REFUSED) from error
 
 
 def answer_as_the_source(
@@ -331,7 +342,7 @@ def answer_as_the_artifact(
     runner: str, folder: Path, manifest: dict[str, Any], inputs: Path, keep: str, output: int = 0
 ) -> bytes:
     """The artifact's outputs, computed by the target's own runner, as packed real values."""
-    session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
+    session = _loaded(runner, folder, manifest)
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
 
     def run(sample: list[Array]) -> list[Array]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
+from edgewright.compile import machine_code
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.cpu import Cpu
 from edgewright.nouns.precision import Precision
 from edgewright.precisions import PRECISIONS
 
@@ -46,6 +48,10 @@ class StageContext:
         integer_io: inputs and outputs have to be integers.
         accelerator: the accelerator that the model has to run on; empty for any.
         toolchains: name -> its Python, for those that the route names.
+        cpu: the CPU to compile for, for a target that `compiles_for` one; else None.
+        twin: this machine's CPU if it cannot run code for `cpu`, else None. The last stage then compiles the model for it too, with the
+            same options, into `twin_folder`, so that the outputs can be compared here.
+        host_folder: a folder for files that are needed on this machine only; boards do not get them. The stage creates it.
     """
 
     def __init__(self, source: Any, samples: Samples, order: Order) -> None:
@@ -68,6 +74,15 @@ class StageContext:
         self.integer_io: bool = conversion.integer_io
         self.accelerator: str = conversion.accelerator
         self.toolchains: dict[str, Path] = order.toolchains
+        self.cpu: Cpu | None = order.cpu
+        self.twin: Cpu | None = order.twin
+        self.host_folder: Path = order.folder / machine_code.HOST
+
+    @property
+    def twin_folder(self) -> Path:
+        """The folder for the artifact's files as compiled for `twin`. The stage creates it."""
+        assert self.twin is not None  # noqa: S101 - for the type
+        return machine_code.folder_of(self.folder, self.twin)
 
 
 class TensorReport(TypedDict, total=False):

@@ -57,7 +57,12 @@ UNCONFINED = "nothing kept the model from {} while it was converted: see `edgewr
 LEFT_OUT = "models could not read {}, which holds all of your HOME: put modules that a converter needs into a separate folder"
 _COULD = {"files": "your files", "network": "the network"}
 _AS_USER = " as the user"
-_STORES = ("artifacts", "evaluations", "toolchains")  # folders of the state folder that workers read
+_STORES = (
+    "artifacts",
+    "compressions",
+    "evaluations",
+    "toolchains",
+)  # folders of the state folder that workers read
 _TOOLCHAINS = _STORES[-1]
 _POLL_SECONDS = 0.25
 _RECHECK_SECONDS = 0.05

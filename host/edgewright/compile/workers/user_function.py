@@ -304,8 +304,13 @@ class _Printed:
         kept = text[: _Printed.left]
         _Printed.left -= len(kept)
         if kept:
-            with (home.folder("logs") / "convert.log").open("a", encoding="utf-8", errors="replace") as log:
-                log.write(kept)
+            try:
+                with (home.folder("logs") / "convert.log").open(
+                    "a", encoding="utf-8", errors="replace"
+                ) as log:
+                    log.write(kept)
+            except OSError:  # a confined worker may not open it; its stderr is the command's log
+                sys.stderr.write(kept)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
