@@ -28,23 +28,21 @@ def convert(work: StageContext) -> StageResult:
         ConversionError: IREE cannot compile an operator, which the error names; or the compiler crashed.
         UsageError: integer inputs and outputs, which this target lacks; or an unknown layer.
     """
-    import onnx
-
     from edgewright.sdk import UsageError
     from edgewright_targets._onnx.finish import refuse_large
     from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.static_graph import static
 
     if work.integer_io:
         raise UsageError("iree keeps floats at inputs and outputs", hint="leave --integer-io out")
     refuse_large(work)
     method, kept, notes = "", list[str](), list[str]()
-    if work.traits.calibrated:
-        from edgewright_targets._onnx.quantize_static import quantise
+    with static(work) as model:
+        refuse_classical(model, "IREE")
+        if work.traits.calibrated:
+            from edgewright_targets._onnx.quantize_static import quantise
 
-        model, method, kept, notes = quantise(work)
-    else:
-        model = onnx.load(str(work.path))
-    refuse_classical(model, "IREE")
+            model, method, kept, notes = quantise(work)
     _compile(model, work)
     return {
         **_ends(model),
