@@ -80,12 +80,11 @@ def _winners(found: Found) -> str:
 def _said(name: str, ratios: dict[str, float], count: int) -> str:
     """What the figures of one target mean, in a sentence."""
     wins = [case for case, ratio in ratios.items() if ratio < 1]
-    others = sorted(ratio for ratio in ratios.values() if ratio >= 1)
-    parts = [f"is the fastest for {_listed(wins)}" if wins else "is the fastest for none of them"]
+    others = [f"{ratio:.1f}" for ratio in sorted(ratios.values()) if ratio >= 1]
+    parts = [f"is faster than every runtime for {_listed(wins or ['none of them'])}"]
     if others:
-        parts.append(
-            f"takes {others[0]:.1f} to {others[-1]:.1f} times as long as the fastest runtime elsewhere"
-        )
+        times = " to ".join(dict.fromkeys((others[0], others[-1])))
+        parts.append(f"takes {times} times as long as the fastest one elsewhere")
     left = count - len(ratios)
     more = f" {left} of {count} it does not make." if left else ""
     return f"- `{name}` {', and '.join(parts)}.{more}"
