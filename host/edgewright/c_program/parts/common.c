@@ -1,0 +1,66 @@
+static _Thread_local char message[512];
+
+const char *ew_error(void) {
+    return message;
+}
+
+/* Keeps one line of text for ew_error. Always returns -1. */
+static int failed(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(message, sizeof message, format, values);
+    va_end(values);
+    message[strcspn(message, "\n")] = '\0';
+    return -1;
+}
+
+/* The CRC-32 of more bytes, after `crc` of those before. */
+static uint32_t checksum(uint32_t crc, const unsigned char *bytes, size_t count) {
+    crc = ~crc;
+    for (size_t i = 0; i < count; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
+    }
+    return ~crc;
+}
+
+/* Checks that a file has these bytes: a runtime may crash on a damaged one. 0, or -1. */
+static int check_file(const char *path, size_t size, uint32_t crc) {
+    unsigned char block[4096];
+    size_t found = 0, count;
+    uint32_t sum = 0;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return failed("cannot read %s: %s", path, strerror(errno));
+    while ((count = fread(block, 1, sizeof block, file)) > 0) {
+        sum = checksum(sum, block, count);
+        found += count;
+    }
+    int broken = ferror(file);
+    fclose(file);
+    if (broken)
+        return failed("cannot read %s", path);
+    if (found != size || sum != crc)
+        return failed("%s is damaged or of another model: copy it again", path);
+    return 0;
+}
+
+/* The path of a file in a folder, in new memory; NULL if there is none left. */
+static char *joined(const char *folder, const char *name) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path)
+        snprintf(path, size, "%s/%s", folder, name);
+    else
+        failed("out of memory");
+    return path;
+}
+
+/* Checks that this CPU has what the model's machine code uses. 0, or -1. */
+static int check_cpu(void) {
+    for (size_t i = 0; ew_cpu_features[i]; i++)
+        if (!cpu_has(ew_cpu_features[i]))
+            return failed("this CPU lacks %s, which the model was compiled for (%s)", ew_cpu_features[i], EW_CPU);
+    return 0;
+}
