@@ -30,7 +30,9 @@ def write(artifact: Artifact, folder: Path, name: str) -> None:
     path = artifact.folder / manifest.goldens.file
     inputs, outputs = goldens.load(path, len(manifest.inputs), len(manifest.outputs))
     counts = [array if not array.all() else None for array in goldens.counted(path, outputs)]
-    inputs = [array.astype(spec.dtype, copy=False) for array, spec in zip(inputs, manifest.inputs, strict=True)]
+    inputs = [
+        array.astype(spec.dtype, copy=False) for array, spec in zip(inputs, manifest.inputs, strict=True)
+    ]
     (folder / "goldens.h").write_text(named(_header(manifest, outputs, counts), name))
     for index in range(manifest.goldens.count):
         place = folder / FOLDER / str(index)
@@ -69,7 +71,11 @@ static const ew_limits ew_golden_limits[EW_OUTPUTS] = {{
 
 
 def _limits(manifest: Manifest) -> tuple[Limits, ...]:
-    return tuple(one.limits for one in manifest.verdict) if checked(manifest) else (Limits(),) * len(manifest.outputs)
+    return (
+        tuple(one.limits for one in manifest.verdict)
+        if checked(manifest)
+        else (Limits(),) * len(manifest.outputs)
+    )
 
 
 def _row(limits: Limits, array: Array, masked: bool) -> str:

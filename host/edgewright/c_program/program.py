@@ -7,6 +7,8 @@ import tempfile
 import zlib
 from pathlib import Path
 
+import msgspec
+
 from edgewright import targets
 from edgewright.c_program import goldens, readme, runtime
 from edgewright.c_program.header import header, tables
@@ -24,7 +26,7 @@ COMPILERS = {"aarch64": "aarch64-linux-gnu-gcc", "x86_64": "gcc"}  # as Debian n
 _INCLUDES = ("errno.h", "stdarg.h", "stdio.h", "stdlib.h", "string.h")
 
 
-class Exported(Noun, frozen=True, kw_only=True):
+class ExportedProgram(Noun, frozen=True, kw_only=True):
     """A C program that was written, or would be.
 
     Attributes:
@@ -70,9 +72,9 @@ class Export:
         self._search: Search = runtime.search(self._target, self._cpu.arch, manifest.requires)
         self._picked: Picked = self._search.best()
 
-    def described(self) -> Exported:
+    def described(self) -> ExportedProgram:
         """What would be written."""
-        return Exported(
+        return ExportedProgram(
             artifact=self._artifact.id,
             name=self._name,
             folder=self._folder,
@@ -81,7 +83,7 @@ class Export:
             runtime=self._picked.title,
         )
 
-    def write(self, progress: Progress) -> Exported:
+    def write(self, progress: Progress) -> ExportedProgram:
         """Writes the folder.
 
         Raises:
@@ -92,7 +94,9 @@ class Export:
         manifest = self._artifact.manifest
         part: CProgram = module.program(self._artifact.folder, manifest.inputs, manifest.outputs)
         try:
-            scratch = Path(tempfile.mkdtemp(dir=self._folder.absolute().parent, prefix=f".{self._folder.name[:100]}."))
+            scratch = Path(
+                tempfile.mkdtemp(dir=self._folder.absolute().parent, prefix=f".{self._folder.name[:100]}.")
+            )
             try:
                 runtime.unpack(wheels, part.libraries, scratch)
                 self._fill(scratch, part)
@@ -100,7 +104,9 @@ class Export:
                 scratch.chmod(0o755)
                 files = sorted(one for one in scratch.rglob("*") if one.is_file())
                 found = tuple(one.relative_to(scratch).as_posix() for one in files)
-                size = sum(one.stat().st_size for one in (scratch / manifest.entry, *(scratch / "lib").iterdir()))
+                size = sum(
+                    one.stat().st_size for one in (scratch / manifest.entry, *(scratch / "lib").iterdir())
+                )
                 scratch.rename(self._folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -110,13 +116,8 @@ class Export:
                 hint="name a new folder in one that exists, on a disk with free space: --output FOLDER",
                 code=Code.IO,
             ) from error
-        exported = self.described()
-        return Exported(
-            **{name: getattr(exported, name) for name in ("artifact", "name", "folder", "cpu", "compiler")},
-            runtime=f"{row.distribution} {row.version}",
-            files=found,
-            size=size,
-        )
+        runtime_name = f"{row.distribution} {row.version}"
+        return msgspec.structs.replace(self.described(), runtime=runtime_name, files=found, size=size)
 
     def _fill(self, folder: Path, part: CProgram) -> None:
         """Writes all files but the libraries and the README."""
@@ -154,7 +155,9 @@ class Export:
     def _makefile(self, part: CProgram) -> str:
         libraries = (Path(one).name.removeprefix("lib").removesuffix(".so") for one in part.libraries)
         places = {
-            "TITLE": comment(f"Builds a program that runs {self._artifact.manifest.source.file} on {self._cpu.title}."),
+            "TITLE": comment(
+                f"Builds a program that runs {self._artifact.manifest.source.file} on {self._cpu.title}."
+            ),
             "CC": COMPILERS[self._cpu.arch],
             "NAME": self._name,
             "LIBRARIES": " ".join(f"-l{one}" for one in libraries),

@@ -10,7 +10,7 @@ from edgewright.c_program.text import comment, filled
 from edgewright.nouns.artifact import Artifact, TensorSpec
 
 if TYPE_CHECKING:
-    from edgewright.c_program.program import Exported
+    from edgewright.c_program.program import ExportedProgram
 
 _CROSS = {"aarch64": "Debian has the cross compiler in the package `gcc-aarch64-linux-gnu`. "}
 _EMULATED = {
@@ -24,7 +24,7 @@ make check RUN='qemu-aarch64-static -L /usr/aarch64-linux-gnu'
 }
 
 
-def write(folder: Path, artifact: Artifact, exported: Exported, glibc: str) -> None:
+def write(folder: Path, artifact: Artifact, exported: ExportedProgram, glibc: str) -> None:
     """Writes `README.md`.
 
     Args:

@@ -27,7 +27,11 @@ def search(target: Target, arch: str, requires: dict[str, int]) -> Search:
     """
     row = next((one for one in target.runtimes if arch in one.archs), None)
     if row is None:
-        raise EdgewrightError(f"{target.title} has no runtime for {arch}", hint="convert for another profile", code=Code.NO_WHEEL)
+        raise EdgewrightError(
+            f"{target.title} has no runtime for {arch}",
+            hint="convert for another profile",
+            code=Code.NO_WHEEL,
+        )
     python = row.python.split("-")[0]  # the libraries are the same for all
     glibc = GLIBC.get(python, NEWEST_GLIBC)
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
@@ -63,10 +67,15 @@ def unpack(wheels: Sequence[Wheel], libraries: Sequence[str], folder: Path) -> N
                     _licences(archive, folder / "licenses" / wheel.distribution)
                 left -= here
         except BAD_ZIP as error:
-            raise EdgewrightError(f"damaged wheel: {wheel.file}", hint="`edgewright cache prune` removes it; then run this again") from error
+            raise EdgewrightError(
+                f"damaged wheel: {wheel.file}",
+                hint="`edgewright cache prune` removes it; then run this again",
+            ) from error
     if left:
         raise EdgewrightError(
-            f"the runtime's wheels lack {', '.join(sorted(left))}", hint="upgrade edgewright", code=Code.WRONG_WHEEL
+            f"the runtime's wheels lack {', '.join(sorted(left))}",
+            hint="upgrade edgewright",
+            code=Code.WRONG_WHEEL,
         )
 
 
@@ -74,7 +83,9 @@ def _licences(archive: zipfile.ZipFile, folder: Path) -> None:
     """Copies the licences and notices of a wheel."""
     for info in archive.infolist():
         path = PurePosixPath(info.filename)
-        if path.parts[0].endswith(".dist-info") and path.name.upper().startswith(("LICEN", "NOTICE", "COPYING")):
+        if path.parts[0].endswith(".dist-info") and path.name.upper().startswith(
+            ("LICEN", "NOTICE", "COPYING")
+        ):
             folder.mkdir(parents=True, exist_ok=True)
             _extract(archive, info, folder / path.name)
 
@@ -83,6 +94,8 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path) -> None:
     if info.is_dir():
         return
     if info.file_size > _MOST:
-        raise EdgewrightError(f"too large for a library: {info.filename}, {info.file_size} bytes", hint="upgrade edgewright")
+        raise EdgewrightError(
+            f"too large for a library: {info.filename}, {info.file_size} bytes", hint="upgrade edgewright"
+        )
     with archive.open(info) as source, to.open("wb") as made:
         shutil.copyfileobj(source, made)

@@ -41,7 +41,8 @@ TARGET = Target(
     framework="onnx",
     host_runner="tvm.host_session",
     layers=LayerReader(
-        module="_onnx.compiled_source", notes=("these are the operations that were compiled: machine code has none",)
+        module="_onnx.compiled_source",
+        notes=("these are the operations that were compiled: machine code has none",),
     ),
     tools=("onnx", "onnxruntime", "iree-base-compiler"),  # the last for its linker
     routes={
@@ -55,5 +56,6 @@ TARGET = Target(
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
     compiles_for=("x86_64", "aarch64"),
+    c_program="tvm.c_program",
     runtimes=(_row("x86_64"), _row("aarch64")),
 )
