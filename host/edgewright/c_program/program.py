@@ -53,7 +53,7 @@ class Export:
         output: the new folder; by default `<name>-c` in this one.
 
     Raises:
-        UsageError: its target cannot be exported to C, or there is something at `output`.
+        UsageError: its target cannot be exported to C, or there cannot be a new folder at `output`.
         EdgewrightError: `no-wheel`, its runtime has no wheel for the CPU.
     """
 
@@ -68,6 +68,11 @@ class Export:
             raise UsageError(
                 f"there is something already: {self._folder}",
                 hint="name a folder that does not exist yet: --output FOLDER",
+            )
+        if not self._folder.absolute().parent.is_dir():
+            raise UsageError(
+                f"no such folder: {self._folder.absolute().parent}",
+                hint="name a new folder in one that exists",
             )
         self._search: Search = runtime.search(self._target, self._cpu.arch, manifest.requires)
         self._picked: Picked = self._search.best()
@@ -102,8 +107,8 @@ class Export:
                 self._fill(scratch, part)
                 readme.write(scratch, self._artifact, self.described(), row.glibc)
                 scratch.chmod(0o755)
-                files = sorted(one for one in scratch.rglob("*") if one.is_file())
-                found = tuple(one.relative_to(scratch).as_posix() for one in files)
+                files = (one.relative_to(scratch).as_posix() for one in scratch.rglob("*") if one.is_file())
+                found = tuple(sorted(files))
                 size = sum(
                     one.stat().st_size for one in (scratch / manifest.entry, *(scratch / "lib").iterdir())
                 )

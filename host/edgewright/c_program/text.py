@@ -10,10 +10,12 @@ from pathlib import Path
 PARTS = Path(__file__).with_name("parts")
 
 # headers and functions of the C library and of POSIX have these, or files and targets of the exported folder
-_TAKEN = (
-    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool stddef "
-    "stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype main mq sem shm goldens lib licenses makefile gnumakefile check clean"
-).split()
+_TAKEN = {
+    "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp", "signal",
+    "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads",
+    "time", "uchar", "wchar", "wctype", "main", "mq", "sem", "shm", "goldens", "lib", "licenses", "makefile", "gnumakefile", "check",
+    "clean",
+}  # fmt: skip
 _LONGEST = 40
 _PREFIX = re.compile(r"\b(ew|EW)_(?=\w)")
 _OWN_HEADER = '"ew.h"'

@@ -1,4 +1,4 @@
-/* Runs the model once, on files or on zeros; or compares it with the outputs that its source gave. */
+/* Runs the model once, on files or on zeros; or compares its outputs with those of its source. */
 #define _POSIX_C_SOURCE 200809L
 #include "ew.h"
 #include "goldens.h"
@@ -204,6 +204,8 @@ static int check_one(ew_model *model, struct buffers *room, const char *folder, 
 static int check(ew_model *model, struct buffers *room, const char *folder) {
     struct difference sums[EW_OUTPUTS] = {{0, 0, 0}};
     int bad = 0;
+    if (EW_GOLDENS == 0)
+        return fail("this model has no limits that a C program can check");
     for (int at = 0; at < EW_GOLDENS; at++)
         if (check_one(model, room, folder, at, sums))
             return -1;
