@@ -17,6 +17,7 @@ from edgewright.nouns.cpu import CPUS
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.verdict import Limits, OutputVerdict
 
+DTYPES = ["float32", "bool", "float16", "int64", "uint8", "float64", "int8", "uint16", "int32"]
 STRANGE = ['a"b\\n', "??/", "%s%n", "ew_x EW_Y @TITLE@", "x\n\x1b[31m", "*/ #error", "日本", "", "9"]
 
 
@@ -47,7 +48,7 @@ def artifact(folder: Path, names: list[str]) -> Artifact:
     specs = tuple(
         TensorSpec(name=name, shape=(2,) * rank, dtype=dtype)
         for name, (rank, dtype) in zip(
-            names, [(index % 4, dtype) for index, dtype in enumerate(list(header.BITS) * 2)], strict=False
+            names, [(index % 4, dtype) for index, dtype in enumerate(DTYPES)], strict=False
         )
     )
     quantised = msgspec.structs.replace(specs[0], dtype="int8", scale=0.1, zero_point=-3)

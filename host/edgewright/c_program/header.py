@@ -9,15 +9,12 @@ from edgewright.c_program.text import comment, filled, number, quoted
 from edgewright.nouns.artifact import Artifact, TensorSpec
 from edgewright.nouns.cpu import Cpu
 
-BITS = {
-    "bool": 8, "float16": 16, "float32": 32, "float64": 64, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint8": 8,
-    "uint16": 16, "uint32": 32, "uint64": 64,
-}  # fmt: skip
-
 
 def size(spec: TensorSpec) -> int:
     """Bytes of a tensor."""
-    return prod(spec.shape) * BITS[spec.dtype] // 8
+    import numpy as np
+
+    return prod(spec.shape) * np.dtype(spec.dtype).itemsize
 
 
 def header(artifact: Artifact, cpu: Cpu, name: str) -> str:

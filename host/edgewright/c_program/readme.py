@@ -12,7 +12,9 @@ from edgewright.nouns.artifact import Artifact, TensorSpec
 if TYPE_CHECKING:
     from edgewright.c_program.program import ExportedProgram
 
-_CROSS = {"aarch64": "Debian has the cross compiler in the package `gcc-aarch64-linux-gnu`. "}
+_CROSS = {
+    "aarch64": "Debian has the cross compiler in the packages `gcc-aarch64-linux-gnu` and `libc6-dev-arm64-cross`. "
+}
 _EMULATED = {
     "aarch64": """On a machine of another architecture, the program also runs in an emulator:
 

@@ -37,7 +37,7 @@ def named(text: str, name: str) -> str:
 
 
 def filled(part: str, name: str, places: Mapping[str, str]) -> str:
-    """A template from `parts` with the model's prefix, and with a text for each `@PLACE@`, which keeps its own words."""
+    """A template from `parts` with the model's prefix, and with a text for each `@PLACE@`, unchanged."""
     pieces = re.split(r"@([A-Z]+)@", named((PARTS / part).read_text(), name))
     pieces[1::2] = [places[one] for one in pieces[1::2]]
     return "".join(pieces)

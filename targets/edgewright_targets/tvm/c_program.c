@@ -1,4 +1,4 @@
-/* The part of TVM's C interface that is used here, with the names and layouts of tvm/ffi/c_api.h and dlpack/dlpack.h. */
+/* The part of TVM's C interface that this file uses, as in tvm/ffi/c_api.h and dlpack/dlpack.h. */
 
 enum { kTVMFFINone = 0, kTVMFFIInt = 1, kTVMFFIBool = 2, kTVMFFIDLTensorPtr = 7, kTVMFFIRawStr = 8, kTVMFFIStaticObjectBegin = 64 };
 enum { kDLCPU = 1 };
@@ -29,7 +29,7 @@ typedef struct {
     size_t size;
 } TVMFFIByteArray;
 
-typedef struct { /* the beginning of what follows the header of an error */
+typedef struct { /* follows the header of an error; only its beginning */
     TVMFFIByteArray kind, message;
 } TVMFFIErrorCell;
 
@@ -38,7 +38,7 @@ typedef struct {
     uint16_t lanes;
 } DLDataType;
 
-typedef struct { /* a tensor has one after its header */
+typedef struct { /* follows the header of a tensor */
     void *data;
     struct {
         int32_t device_type, device_id;
@@ -60,7 +60,7 @@ struct ew_model {
     DLTensor inputs[EW_INPUTS];
 };
 
-/* Puts the runtime's own words after what did not work. Always returns -1. */
+/* Stores an error with the runtime's message. Always returns -1. */
 static int refused(const char *what) {
     TVMFFIObjectHandle error = NULL;
     TVMFFIErrorMoveFromRaised(&error);
@@ -95,7 +95,7 @@ static TVMFFIAny object(TVMFFIObjectHandle value) {
     return made;
 }
 
-/* Calls a function. If `result` is NULL, its result is dropped; else the caller owns the object that it has to be. */
+/* Calls a function whose result is an object, which the caller owns; if `result` is NULL, the result is released. */
 static int call(TVMFFIObjectHandle function, TVMFFIAny *arguments, int count, TVMFFIObjectHandle *result) {
     TVMFFIAny made = {.type_index = kTVMFFINone};
     if (TVMFFIFunctionCall(function, arguments, count, &made))
@@ -110,7 +110,7 @@ static int call(TVMFFIObjectHandle function, TVMFFIAny *arguments, int count, TV
     return is_object ? 0 : -1;
 }
 
-/* A function that the runtime itself has. */
+/* A function of the runtime. */
 static TVMFFIObjectHandle global(const char *name) {
     TVMFFIByteArray key = {name, strlen(name)};
     TVMFFIObjectHandle found = NULL;
@@ -121,14 +121,14 @@ static TVMFFIObjectHandle global(const char *name) {
 static TVMFFIObjectHandle function_of(TVMFFIObjectHandle module, const char *name) {
     TVMFFIObjectHandle found = NULL, get = global("ffi.ModuleGetFunction");
     TVMFFIAny arguments[] = {object(module), text(name), {.type_index = kTVMFFIBool}};
-    arguments[2].v_int64 = 1; /* also in what it imports */
+    arguments[2].v_int64 = 1; /* look into imported modules too */
     if (get)
         call(get, arguments, 3, &found);
     released(get);
     return found;
 }
 
-/* Loads the model's file, and starts a virtual machine on its functions. */
+/* Loads the model's file and starts the virtual machine that calls its functions. */
 static int load(ew_model *model, const char *path) {
     TVMFFIAny file[] = {text(path)};
     TVMFFIAny memory[] = {integer(kDLCPU), integer(0), integer(2)}; /* device, its number, pooled memory */
@@ -179,7 +179,7 @@ ew_model *ew_open(const char *folder, int threads) {
     char number[16];
     snprintf(number, sizeof number, "%d", threads > 0 ? threads : 1);
     setenv("TVM_NUM_THREADS", number, 1);
-    setenv("TVM_BIND_THREADS", "0", 0); /* else it would bind the caller's thread to some CPUs */
+    setenv("TVM_BIND_THREADS", "0", 0); /* otherwise it binds the caller's thread to CPUs */
     model = calloc(1, sizeof *model);
     if (!model) {
         failed("out of memory");
@@ -201,7 +201,7 @@ end:
     return model;
 }
 
-/* Copies output number `i` of the last run. `parts`: how many parts its result has, negative if it is not a tuple. */
+/* Copies output `i` of the last run. `parts`: how many outputs the result has; negative if it is not a tuple. */
 static int copied(const ew_model *model, size_t i, int64_t parts, void *to) {
     static const int places[EW_OUTPUTS] = EW_OUTPUT_PLACES;
     TVMFFIAny arguments[] = {text(EW_FUNCTION), integer(places[i])};
@@ -222,7 +222,7 @@ static int copied(const ew_model *model, size_t i, int64_t parts, void *to) {
 int ew_run(ew_model *model, const void *const *inputs, void *const *outputs) {
     static const int places[EW_INPUTS] = EW_INPUT_PLACES;
     TVMFFIAny arguments[1 + EW_INPUTS] = {text(EW_FUNCTION)};
-    for (size_t i = 0; i < EW_INPUTS; i++) { /* the runtime copies them to memory of its own, so any alignment will do */
+    for (size_t i = 0; i < EW_INPUTS; i++) { /* the runtime copies them, so they may have any alignment */
         model->inputs[i].data = (void *)inputs[i];
         arguments[1 + places[i]].type_index = kTVMFFIDLTensorPtr;
         arguments[1 + places[i]].v_ptr = &model->inputs[i];

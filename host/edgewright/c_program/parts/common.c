@@ -4,7 +4,7 @@ const char *ew_error(void) {
     return message;
 }
 
-/* Keeps one line of text for ew_error. Always returns -1. */
+/* Stores one line for ew_error(). Always returns -1. */
 static int failed(const char *format, ...) {
     va_list values;
     va_start(values, format);
@@ -25,7 +25,7 @@ static uint32_t checksum(uint32_t crc, const unsigned char *bytes, size_t count)
     return ~crc;
 }
 
-/* Checks that a file has these bytes: a runtime may crash on a damaged one. 0, or -1. */
+/* Checks the size and checksum of a file: the runtime may crash on a damaged one. Returns 0 or -1. */
 static int check_file(const char *path, size_t size, uint32_t crc) {
     unsigned char block[4096];
     size_t found = 0, count;
@@ -42,11 +42,11 @@ static int check_file(const char *path, size_t size, uint32_t crc) {
     if (broken)
         return failed("cannot read %s", path);
     if (found != size || sum != crc)
-        return failed("%s is damaged or of another model: copy it again", path);
+        return failed("damaged, or the file of another model: %s; copy it again", path);
     return 0;
 }
 
-/* The path of a file in a folder, in new memory; NULL if there is none left. */
+/* The path of a file in a folder, which the caller frees; NULL if there is no memory. */
 static char *joined(const char *folder, const char *name) {
     size_t size = strlen(folder) + strlen(name) + 2;
     char *path = malloc(size);
@@ -57,10 +57,10 @@ static char *joined(const char *folder, const char *name) {
     return path;
 }
 
-/* Checks that this CPU has what the model's machine code uses. 0, or -1. */
+/* Checks that this CPU has the features that the machine code uses. Returns 0 or -1. */
 static int check_cpu(void) {
     for (size_t i = 0; ew_cpu_features[i]; i++)
         if (!cpu_has(ew_cpu_features[i]))
-            return failed("this CPU lacks %s, which the model was compiled for (%s)", ew_cpu_features[i], EW_CPU);
+            return failed("this CPU lacks %s: the model was compiled for %s", ew_cpu_features[i], EW_CPU);
     return 0;
 }

@@ -4,7 +4,7 @@
 static int cpu_has(const char *feature) {
     static const struct {
         const char *name;
-        int bit; /* of AT_HWCAP, which the kernel never changes */
+        int bit; /* of AT_HWCAP; part of the kernel's ABI */
     } known[] = {
         {"fp", 0},        {"asimd", 1},     {"aes", 3},     {"sha2", 6},  {"crc32", 7},    {"atomics", 8},
         {"fphp", 9},      {"asimdhp", 10},  {"asimdrdm", 12}, {"lrcpc", 15}, {"asimddp", 20},

@@ -41,13 +41,13 @@ typedef struct {
 extern const ew_tensor ew_inputs[EW_INPUTS];
 extern const ew_tensor ew_outputs[EW_OUTPUTS];
 
-/* An open model. It belongs to the thread that opened it. */
+/* An open model. Run and close it in the thread that opened it. */
 typedef struct ew_model ew_model;
 
 /* Opens the model.
  *
- * folder: where the model's file is, such as "." or "/opt/app".
- * threads: how many may run it, at least 1. It holds for all models of the process.
+ * folder: the folder of the model's file, such as "." or "/opt/app".
+ * threads: the number of threads that run it, at least 1; the last call decides for all models of the process.
  *
  * Returns NULL if it cannot be opened; ew_error() says why.
  */
@@ -55,7 +55,7 @@ ew_model *ew_open(const char *folder, int threads);
 
 /* Runs the model once.
  *
- * inputs: the bytes of each input, in the order of ew_inputs; they need no alignment and stay as they are.
+ * inputs: the bytes of each input, in the order of ew_inputs, with any alignment; they are not changed.
  * outputs: room for the bytes of each output, in the order of ew_outputs.
  *
  * Returns 0, or -1 if it failed; ew_error() says why.

@@ -15,13 +15,13 @@
 static const char usage[] =
     "usage: %s [--model FOLDER] [--threads N] [--output FOLDER] [INPUT...]\n"
     "       %s [--model FOLDER] [--threads N] --check\n"
-    "  INPUT            a file with the bytes of each input, in the header's order; zeros without\n"
+    "  INPUT            file with the bytes of an input, in the order of the header; default: zeros\n"
     "  --model FOLDER   where " EW_FILE " is (default: where this program is)\n"
     "  --threads N      threads of the runtime (default: 1)\n"
-    "  --output FOLDER  write output_0.bin and so on into this folder\n"
-    "  --check          compare the outputs for the inputs in goldens/ with those of the source model\n";
+    "  --output FOLDER  also write output_0.bin and so on into this folder\n"
+    "  --check          compare the outputs for the inputs in goldens/ with the source model's\n";
 
-/* What goes in and comes out, in memory that main() frees. */
+/* Memory for all inputs and outputs. */
 struct buffers {
     void *inputs[EW_INPUTS], *outputs[EW_OUTPUTS];
 };
@@ -36,7 +36,7 @@ static int fail_at(const char *path, const char *what) {
     return -1;
 }
 
-/* Reads a file that has to have this many bytes. */
+/* Reads a file that must have this many bytes. */
 static int read_file(const char *path, void *to, size_t bytes) {
     char more;
     FILE *file = fopen(path, "rb");
@@ -46,7 +46,7 @@ static int read_file(const char *path, void *to, size_t bytes) {
     int whole = found == bytes && fread(&more, 1, 1, file) == 0 && !ferror(file);
     fclose(file);
     if (!whole) {
-        fprintf(stderr, "error: %s: it is not of this tensor, which has %zu bytes\n", path, bytes);
+        fprintf(stderr, "error: wrong size: %s; the tensor has %zu bytes\n", path, bytes);
         return -1;
     }
     return 0;
@@ -121,7 +121,7 @@ static void show(const ew_tensor *about, const void *bytes) {
 static int run_once(ew_model *model, struct buffers *room, char **files, int given, const char *folder) {
     char path[4096];
     if (given != 0 && given != EW_INPUTS) {
-        fprintf(stderr, "error: %d input files are given, and the model has %d inputs\n", given, EW_INPUTS);
+        fprintf(stderr, "error: %d input files for %d inputs\n", given, EW_INPUTS);
         return -1;
     }
     for (int i = 0; i < given; i++)
@@ -141,7 +141,7 @@ static int run_once(ew_model *model, struct buffers *room, char **files, int giv
     return 0;
 }
 
-/* What an output of all goldens differs from its source by: the sum of squares, the greatest error, unequal values. */
+/* The difference between an output and its source over all goldens: sum of squares, greatest error, unequal values. */
 struct difference {
     double noise, error, unequal;
 };
@@ -157,7 +157,7 @@ static void compare(struct difference *sum, int k, const void *out, const void *
         double one = real(out, about->dtype, about, i), other = real(wanted, limits->dtype, about, i);
         if (limits->unequal >= 0) {
             sum->unequal += one != other;
-        } else if (!(fabs(other) <= limits->apart)) { /* infinite, or a value that stands for it: as far away is enough */
+        } else if (!(fabs(other) <= limits->apart)) { /* not finite, or a value that stands for infinity: it must be far away too */
             int as_far = fabs(one) >= fmin(fabs(other), 65504.0) / 4 && (one > 0) == (other > 0);
             if (isnan(other) ? !isnan(one) : !as_far)
                 sum->error = HUGE_VAL;
@@ -205,7 +205,7 @@ static int check(ew_model *model, struct buffers *room, const char *folder) {
     struct difference sums[EW_OUTPUTS] = {{0, 0, 0}};
     int bad = 0;
     if (EW_GOLDENS == 0)
-        return fail("this model has no limits that a C program can check");
+        return fail("this artifact has no limits that a C program can check");
     for (int at = 0; at < EW_GOLDENS; at++)
         if (check_one(model, room, folder, at, sums))
             return -1;
@@ -224,7 +224,7 @@ static int check(ew_model *model, struct buffers *room, const char *folder) {
         }
     }
     if (bad)
-        return fail("the outputs are not those of the source model");
+        return fail("the outputs differ from the source model's");
     printf("right for all %d inputs\n", EW_GOLDENS);
     return 0;
 }
