@@ -39,9 +39,10 @@ TARGET = Target(
     entry="model.so",
     precisions=("fp32",),
     framework="onnx",
-    host_runner="tvm.host_session",
+    host_runner="tvm.host_runner",
     layers=LayerReader(
-        module="_onnx.compiled_source", notes=("these are the operations that were compiled: machine code has none",)
+        module="_onnx.compiled_source",
+        notes=("these are the operations that were compiled: machine code has none",),
     ),
     tools=("onnx", "onnxruntime", "iree-base-compiler"),  # the last for its linker
     routes={
