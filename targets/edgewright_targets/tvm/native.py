@@ -6,6 +6,7 @@ Packed with the runner: Python 3.6, standard library only. TVM's header `tvm/ffi
 import ctypes
 import glob
 import os
+import struct
 
 from edgewright_agent import shapes
 
@@ -13,6 +14,9 @@ FFI, RUNTIME = "tvm_ffi/lib/libtvm_ffi.so", "tvm/lib/libtvm_runtime.so"
 _INT, _BOOL, _DATA_TYPE, _DEVICE, _TEXT, _OBJECTS, _TENSOR, _ARRAY = 1, 2, 5, 6, 8, 64, 70, 71
 _HEADER = 24  # bytes of an object before what it holds
 _CPU = 1
+_ELF = struct.Struct(
+    "<40sQ10xHH"
+)  # a header of 64 bits: where its sections' table is, the size of a row, rows
 _CODES = {"int": 0, "uint": 1, "float": 2, "bool": 6}
 
 
@@ -38,7 +42,7 @@ class _Tensor(ctypes.Structure):
     ]  # fmt: skip
 
 
-class Handle(object):
+class Handle:
     """An object of TVM's, which is freed with this one."""
 
     def __init__(self, value: "Value", free: "shapes.Native") -> "None":
@@ -48,7 +52,7 @@ class Handle(object):
         self._free(ctypes.c_void_p(self.value.value))
 
 
-class Library(object):
+class Library:
     """TVM's runtime, loaded from the first of some folders that has it.
 
     Raises:
@@ -90,7 +94,7 @@ class Library(object):
 
     def tensor(self, allocate: "Handle", shape: "Handle", dtype: "str", data: "bytes") -> "Handle":
         """A tensor with a copy of the data, in memory that TVM aligned."""
-        made: "Handle" = self.call(allocate, shape, data_type(dtype), Value(_DEVICE, 0, _CPU), None)
+        made: Handle = self.call(allocate, shape, data_type(dtype), Value(_DEVICE, 0, _CPU), None)
         inside = _inside(made)
         if _size(inside) != len(data):
             raise ValueError("input has %d bytes instead of %d" % (len(data), _size(inside)))
@@ -110,6 +114,17 @@ class Library(object):
         held = self._held(Value(_OBJECTS, 0, found.value))
         message = _Error.from_address(held.value.value + _HEADER).message
         raise RuntimeError(ctypes.string_at(message.data, message.size).decode("utf-8", "replace"))
+
+
+def is_whole(path: "str") -> "bool":
+    """Whether an ELF file has its last part, the table of its sections: one that is cut off would end the process as it is loaded."""
+    with open(path, "rb") as file:
+        head = file.read(_ELF.size)
+        size = os.fstat(file.fileno()).st_size
+    if len(head) < _ELF.size or not head.startswith(b"\x7fELF"):
+        return False
+    start, each, count = _ELF.unpack(head)[1:]
+    return bool(size >= start + each * count)
 
 
 def data_type(dtype: "str") -> "Value":

@@ -65,6 +65,8 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
     runtime = library(sys.path)
     _use(runtime, int(options.get("threads") or 1))
     path = os.path.abspath(os.path.join(folder, manifest["entry"]))
+    if not native.is_whole(path):
+        raise ModelRefused("TVM cannot load the model: %s is damaged" % manifest["entry"])
     try:
         machine = _machine(runtime, path.encode("utf-8", "surrogateescape"))
     except RuntimeError as error:

@@ -1,16 +1,20 @@
-"""Runs an artifact on the host by the runner itself, with the runtime's libraries of the toolchain: this machine's Python has no TVM."""
+"""The runner on the host, with the runtime's libraries of the toolchain: this machine's Python has no TVM."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgewright_targets.tvm import runner
+from edgewright_targets.tvm.runner import accelerators, prepare
 from edgewright_targets.tvm.target import TOOLCHAIN
 
-Session = runner.Session
+if TYPE_CHECKING:
+    from edgewright_agent import shapes
+
+__all__ = ["accelerators", "load", "prepare"]
 
 
-def load(folder: str, manifest: dict[str, Any], options: dict[str, Any]) -> Session:
+def load(folder: str, manifest: shapes.Manifest, options: shapes.Options) -> runner.Session:
     """A Session as in `runner.py`.
 
     Raises:
