@@ -137,10 +137,10 @@ class Export:
     def _source(self, part: CProgram) -> str:
         """The implementation: tables, checks that all targets share, and the target's own part."""
         manifest = self._artifact.manifest
-        data = (self._artifact.folder / manifest.entry).read_bytes()
+        model = self._artifact.folder / manifest.entry
         constants = {
-            "FILE_BYTES": str(len(data)),
-            "FILE_CRC32": f"{zlib.crc32(data):#010x}u",
+            "FILE_BYTES": str(model.stat().st_size),
+            "FILE_CRC32": f"{_checksum(model):#010x}u",
             "CPU": quoted(self._cpu.title),
             **part.constants,
         }
@@ -168,6 +168,15 @@ class Export:
             "LIBRARIES": " ".join(f"-l{one}" for one in libraries),
         }
         return filled("Makefile", self._name, places)
+
+
+def _checksum(path: Path) -> int:
+    """The CRC-32 of a file."""
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def _cpu(artifact: Artifact, target: Target) -> Cpu:

@@ -14,34 +14,29 @@ static int failed(const char *format, ...) {
     return -1;
 }
 
-/* The CRC-32 of more bytes, after `crc` of those before. */
-static uint32_t checksum(uint32_t crc, const unsigned char *bytes, size_t count) {
-    crc = ~crc;
-    for (size_t i = 0; i < count; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
-    }
-    return ~crc;
-}
-
 /* Checks the size and checksum of a file: the runtime may crash on a damaged one. Returns 0 or -1. */
 static int check_file(const char *path, size_t size, uint32_t crc) {
     unsigned char block[4096];
+    uint32_t table[256], sum = ~0u; /* of a CRC-32 */
     size_t found = 0, count;
-    uint32_t sum = 0;
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++)
+            table[i] = (table[i] >> 1) ^ (0xEDB88320u & (0u - (table[i] & 1u)));
+    }
     FILE *file = fopen(path, "rb");
     if (!file)
         return failed("cannot read %s: %s", path, strerror(errno));
     while ((count = fread(block, 1, sizeof block, file)) > 0) {
-        sum = checksum(sum, block, count);
+        for (size_t i = 0; i < count; i++)
+            sum = (sum >> 8) ^ table[(sum ^ block[i]) & 255];
         found += count;
     }
     int broken = ferror(file);
     fclose(file);
     if (broken)
         return failed("cannot read %s", path);
-    if (found != size || sum != crc)
+    if (found != size || ~sum != crc)
         return failed("damaged, or the file of another model: %s; copy it again", path);
     return 0;
 }
