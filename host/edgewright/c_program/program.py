@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -99,22 +101,18 @@ class Export:
         manifest = self._artifact.manifest
         part: CProgram = module.program(self._artifact.folder, manifest.inputs, manifest.outputs)
         try:
-            scratch = Path(
-                tempfile.mkdtemp(dir=self._folder.absolute().parent, prefix=f".{self._folder.name[:100]}.")
-            )
-            try:
+            with _beside(self._folder) as scratch:
                 runtime.unpack(wheels, part.libraries, scratch)
                 self._fill(scratch, part)
                 readme.write(scratch, self._artifact, self.described(), row.glibc)
-                scratch.chmod(0o755)
-                files = (one.relative_to(scratch).as_posix() for one in scratch.rglob("*") if one.is_file())
-                found = tuple(sorted(files))
+                files = [one for one in scratch.rglob("*") if one.is_file()]
+                found = tuple(sorted(one.relative_to(scratch).as_posix() for one in files))
                 size = sum(
-                    one.stat().st_size for one in (scratch / manifest.entry, *(scratch / "lib").iterdir())
+                    one.stat().st_size
+                    for one in files
+                    if one.name == manifest.entry or one.parent.name == "lib"
                 )
                 scratch.rename(self._folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
         except OSError as error:
             raise EdgewrightError(
                 f"cannot write {self._folder}: {error.strerror}",
@@ -168,6 +166,17 @@ class Export:
             "LIBRARIES": " ".join(f"-l{one}" for one in libraries),
         }
         return filled("Makefile", self._name, places)
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside this one, which is removed unless it was renamed."""
+    scratch = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=f".{folder.name[:100]}."))
+    try:
+        scratch.chmod(0o755)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _checksum(path: Path) -> int:

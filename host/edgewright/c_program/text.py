@@ -54,8 +54,12 @@ def quoted(value: str) -> str:
 
 
 def comment(value: str) -> str:
-    """Text that does not end a comment, on one line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in value).replace("*/", "* /")
+    """Text that neither begins nor ends a comment, on one line."""
+    return (
+        "".join(letter if letter.isprintable() else "?" for letter in value)
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+    )
 
 
 def number(value: float) -> str:
