@@ -36,7 +36,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy tests/api/typed_program.py
 	$(BIN)/lint-imports
-	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex '\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/_cuda targets/edgewright_targets/_x86 targets/edgewright_targets/__init__.py
+	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex '\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/tvm/native.py targets/edgewright_targets/_cuda targets/edgewright_targets/_x86 targets/edgewright_targets/__init__.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python tools/prose.py
 

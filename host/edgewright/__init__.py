@@ -35,6 +35,7 @@ __all__ = [
     "DeployResult",
     "EdgewrightError",
     "ErrorReport",
+    "ExportedProgram",
     "Fleet",
     "GateRefused",
     "Manifest",
@@ -61,6 +62,7 @@ __all__ = [
     "compress_model",
     "convert",
     "deploy",
+    "export_c",
     "load_artifact",
     "model_request",
     "optimize_model",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from edgewright.api.deployment import deploy as deploy
     from edgewright.api.deployment import plan as plan
     from edgewright.api.deployment import resume as resume
+    from edgewright.api.export import export_c as export_c
     from edgewright.api.fleets import Fleet as Fleet
     from edgewright.api.models import ModelOptions as ModelOptions
     from edgewright.api.models import load_artifact as load_artifact
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
     from edgewright.api.results import StatusResult as StatusResult
     from edgewright.api.rollback import rollback as rollback
     from edgewright.api.status import status as status
+    from edgewright.c_program.program import ExportedProgram as ExportedProgram
     from edgewright.compile.request import ModelRequest as ModelRequest
     from edgewright.compress.request import Compressed as Compressed
     from edgewright.deployments.planned_deployment import PlannedDeployment as PlannedDeployment
@@ -136,6 +140,7 @@ _PUBLIC = {
     "api.compression": ("compress_model",),
     "api.conversion": ("convert",),
     "api.deployment": ("deploy", "plan", "resume"),
+    "api.export": ("export_c",),
     "api.fleets": ("Fleet",),
     "api.models": ("ModelOptions", "load_artifact", "model_request"),
     "api.optimization": ("OptimizedModel", "optimize_model"),
@@ -143,6 +148,7 @@ _PUBLIC = {
                     "StatusResult"),
     "api.rollback": ("rollback",),
     "api.status": ("status",),
+    "c_program.program": ("ExportedProgram",),
     "compile.request": ("ModelRequest",),
     "compress.request": ("Compressed",),
     "deployments.planned_deployment": ("PlannedDeployment",),

@@ -100,6 +100,11 @@ def runner(name: str) -> ModuleType:
     return importlib.import_module(module_name(load(name).runner))
 
 
+def c_program(target: Target) -> Any:
+    """The module that says how a C program runs artifacts of a target that has one."""
+    return importlib.import_module(module_name(target.c_program))
+
+
 def _own() -> dict[str, str]:
     """Edgewright's own targets: the folders of `edgewright_targets` except the shared ones."""
     package = importlib.import_module(_PACKAGE)
@@ -160,6 +165,8 @@ def _problems(target: Target, place: Path) -> Iterator[str]:
         yield from _lacking(stage, ("convert",), target.name, place)
     if target.steps:
         yield from _lacking(target.steps, ("tails",), target.name, place)
+    if target.c_program:
+        yield from _lacking(target.c_program, ("program",), target.name, place)
     if target.layers is not None:
         yield from _lacking(target.layers.module, ("shipped", "executed"), target.name, place)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from flat_requests import compile_request, deploy_request
 
+from edgewright import targets
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.workers.pool import Workers, toolchains
 from edgewright.config import fleet as fleets
@@ -42,14 +43,30 @@ def workers(session_home: Path, worker_folders: dict[str, list[Path]]) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def onnx2tf(session_home: Path, toolchain_folder: Callable[[str], Path], workers: Workers) -> Iterator[None]:
-    """The toolchain in these tests' home, and in no other test's: they see that it is missed."""
-    place = session_home / "toolchains" / "onnx2tf"
-    place.parent.mkdir(exist_ok=True)
-    place.symlink_to(toolchain_folder("onnx2tf"))
-    workers.may_read(toolchains())  # those that run already were started without it
-    yield
-    place.unlink()
+def installed(
+    session_home: Path, toolchain_folder: Callable[[str], Path], workers: Workers
+) -> Iterator[Callable[[str], None]]:
+    """`installed("tvm")`: a toolchain in this module's home, and in no other module's: they see that it is missed."""
+    places: list[Path] = []
+
+    def install(name: str) -> None:
+        place = session_home / "toolchains" / name
+        if place in places:
+            return
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(toolchain_folder(name))
+        places.append(place)
+        workers.may_read(toolchains())  # those that run already were started without it
+
+    yield install
+    for place in places:
+        place.unlink()
+
+
+@pytest.fixture(scope="module")
+def onnx2tf(installed: Callable[[str], None]) -> None:
+    """The toolchain in this module's home."""
+    installed("onnx2tf")
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +93,16 @@ def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
     return run
 
 
-@pytest.fixture(scope="session")
-def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable[..., Path]:
+@pytest.fixture(scope="module")
+def converted(
+    small_models: Callable[[str], Path], workers: Workers, installed: Callable[[str], None]
+) -> Callable[..., Path]:
     """`converted(target, model, precision, cpu=None)`: the folder of a small model's artifact."""
 
     def make(name: str, model: str, precision: str, cpu: Cpu | None = None) -> Path:
         kind = way_of(name)
+        for toolchain in targets.load(name).routes[kind].toolchains:
+            installed(toolchain)
         source = small_models(kind) / f"{model}.{kind}"
         request = compile_request(
             source=source, target=name, precision=precision, calibration="synthetic", cpu=cpu

@@ -45,7 +45,13 @@ BITS = {"aarch64": "64", "armv7l": "32"}
 # what each suite's Python has wheels of
 REACHED = {
     "arm64": {
-        debian: {"ncnn", "onnxruntime", "openvino", "tflite", *([] if debian == "bullseye" else ["iree"])}
+        debian: {
+            "ncnn",
+            "onnxruntime",
+            "openvino",
+            "tflite",
+            *([] if debian == "bullseye" else ["iree", "tvm"]),
+        }
         for debian in PYTHONS
     },
     "armv7l": {

@@ -39,7 +39,7 @@ BOUNDS = {"fp32": (100.0, 1e-4, 1.0), "fp16": (80.0, 1e-3, 1.0), "int8": (40.0, 
 CASES = [
     *[
         (ARM64, name) for name in ("ncnn", "onnxruntime", "openvino", "tflite")
-    ],  # not iree: its code differs by CPU
+    ],  # not iree and tvm: their code differs by CPU
     *[(ARMV7L, name) for name in ("ncnn", "tflite")],
 ]
 

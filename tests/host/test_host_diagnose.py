@@ -135,7 +135,8 @@ def test_a_32_bit_view_of_a_64_bit_kernel_is_its_profiles_kind() -> None:
     findings = found(arch="armv8l", python=python)
     assert [level for level, _ in findings] == ["advice"]
     assert findings[0][1] == (
-        "no wheel of onnxruntime for armv7l; no wheel of openvino for armv7l; no wheel of iree-base-runtime for armv7l"
+        "no wheel of onnxruntime for armv7l; no wheel of openvino for armv7l; no wheel of iree-base-runtime for armv7l; "
+        "no wheel of apache-tvm for armv7l"
     )
 
 

@@ -51,7 +51,7 @@ ENDINGS = {
 }
 # Commands whose closing sentences other tests see, since they need a model on a board or take long.
 ELSEWHERE = {
-    "demo", "compress", "convert", "optimize", "provision", "deploy", "infer", "bench", "rollback", "history show", "lab up", "fleet reset",
+    "demo", "compress", "convert", "export", "optimize", "provision", "deploy", "infer", "bench", "rollback", "history show", "lab up", "fleet reset",
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from flat_requests import compile_request
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
-
-sys.path.insert(0, str(Path(__file__).parent))  # for iree_graphs
 
 
 @pytest.fixture(scope="module")

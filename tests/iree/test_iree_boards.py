@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from command_line import command_line
+from compiled_graphs import network
 from flat_requests import deploy_request
-from iree_graphs import network
 
 from edgewright.compile import machine_code as host_code
 from edgewright.config import fleet as fleets

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from iree_graphs import computed_shapes, network, unsupported
+from compiled_graphs import computed_shapes, network, unsupported
 
 from edgewright.compile import machine_code
 from edgewright.compile.conversion import SOURCE_TASKS

@@ -26,7 +26,7 @@ _LACKS = re.compile(r"(?:Skipped: )?lacks (?P<tools>.+?): (?P<how>\S+ install) (
 
 
 class Row(NamedTuple):
-    """One line of tools/system_packages."""
+    """One line of tools/system_packages: the packages of a program, with commas between them."""
 
     package: str
     kind: str
@@ -49,7 +49,7 @@ def tool(*commands: str) -> None:
     if missing:
         known = rows()
         packages = [known[command].package if command in known else command for command in missing]
-        _skip(missing, f"apt-get install {' '.join(packages)}")
+        _skip(missing, f"apt-get install {' '.join(packages).replace(',', ' ')}")
 
 
 def _skip(missing: list[str], how: str) -> NoReturn:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from flat_requests import deploy_request
 
+from edgewright import targets
 from edgewright.cli.main import main
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
@@ -95,11 +96,11 @@ def test_an_emulated_boards_facts_are_its_userlands(run, here: Path) -> None:
 
 
 def request(board: str, target: str, model: str, **more: Any) -> DeployRequest:
-    """A digits model as int8 to a board of the fleet. Few samples, since an emulated board's speed means nothing."""
+    """A digits model to a board of the fleet, as int8 if the target makes it. Few samples, since an emulated board's speed means nothing."""
     fleet = fleets.load(Path("fleet.toml"))
     return deploy_request(
         fleet=fleet, boards=(fleet.boards[board],), name=f"digits-{target}", source=DIGITS / f"digits-{model}.keras",
-        target=target, precision="int8", calibration=DIGITS / "calibration.npz", protocol=BRIEF,
+        target=target, precision="int8" if "int8" in targets.load(target).precisions else "fp32", calibration=DIGITS / "calibration.npz", protocol=BRIEF,
         budget=Budget(max_slowdown=50.0), **more,
     )  # fmt: skip
 
@@ -124,9 +125,14 @@ def whole_job(board: str, target: str, workers: Workers) -> None:
 
 @pytest.mark.exhaustive  # their suites and answers on arm64 are in CI in tests/conformance
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("target", ["iree", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("target", ["iree", "onnxruntime", "openvino", "tvm"])
 @pytest.mark.usefixtures("emulator")
-def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, target: str) -> None:
+def test_the_other_runtimes_run_on_arm64(
+    run, here: Path, workers: Workers, toolchain_folder, target: str
+) -> None:
+    if target == "tvm":
+        (here / "toolchains").mkdir()
+        (here / "toolchains/tvm").symlink_to(toolchain_folder("tvm"))
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
     whole_job("lab-1", target, workers)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")

@@ -149,6 +149,16 @@ def test_a_runtime_for_one_python_says_so_as_a_range(tmp_path: Path) -> None:
     assert not list(targets._problems(known, targets.folder("onnxruntime")))
 
 
+def test_a_c_program_has_its_function() -> None:
+    known, folder = targets.load("onnxruntime"), targets.folder("onnxruntime")
+    for module, wrong in (
+        ("onnxruntime.explain", "onnxruntime.explain lacks the function program"),
+        ("onnxruntime.nothing", "it names a module that is not there: onnxruntime.nothing"),
+        ("tflite.finish", "it names a module of another target: tflite.finish"),
+    ):
+        assert list(targets._problems(msgspec.structs.replace(known, c_program=module), folder)) == [wrong]
+
+
 def test_which_record_of_which_version_made_it_is_in_the_key(install: Callable[..., None]) -> None:
     edge: Any = SimpleNamespace(
         target=targets.load("onnxruntime"), source="onnx", precision="fp32", steps=("odd",)

@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "Write edgewright.toml for a model",
     "compress": "Make a network smaller and keep its accuracy",
     "convert": "Compile a model for a profile and verify its outputs",
+    "export": "Write an artifact as a C program for applications without Python",
     "optimize": "Make a model fit a budget of size, latency and accuracy",
     "fleet": "Add, list, show, trust and remove boards",
     "doctor": "Describe boards, and list what stops a deployment",

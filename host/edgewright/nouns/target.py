@@ -21,6 +21,7 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         own: what the board's own Python must have, as requirement specifiers, because there are no wheels.
         files: patterns (fnmatch) of the wheel's files that `runner.load` needs; boards get these and the metadata. Empty for all.
             A wheel that a user gives is sent whole.
+        required_files: the same for the wheels of `requires`, by distribution.
         caps: newest version of each kind that it can read, such as `{"opset": 21, "ir": 10}`, as in manifests.
     """
 
@@ -32,12 +33,13 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
     requires: tuple[str, ...]
     own: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    required_files: dict[str, tuple[str, ...]] = {}
     caps: dict[str, int] = {}
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """`{distribution: files}`; empty if boards get the whole wheel."""
-        return {self.distribution: self.files} if self.files else {}
+        """`{distribution: files}` of the wheels of which boards get a part; empty if they get whole wheels."""
+        return {**({self.distribution: self.files} if self.files else {}), **self.required_files}
 
     def fits(self, python: str, arch: str, glibc: str) -> bool:
         """Whether the wheel runs on a board with this Python (`3.9.2`), `uname -m` and glibc (`2.31`)."""
@@ -139,6 +141,8 @@ class Target(Noun, frozen=True, kw_only=True):
         requirements: distributions that each of its runtimes needs besides itself.
         compiles_for: architectures, as `uname -m` names them, that it compiles machine code for. An artifact then runs on one kind of CPU,
             and boards that differ in it get different ones. Empty for artifacts that run on every CPU.
+        c_program: module with `program(folder, inputs, outputs)`, the `CProgram` that runs an artifact for applications without
+            Python; empty if its runtime has no library that C can link.
         runtimes: wheels, best first.
         system: runtimes that may be part of a board's system and that can run it.
         system_hint: how to install such a runtime, if there are no wheels.
@@ -165,6 +169,7 @@ class Target(Noun, frozen=True, kw_only=True):
     hardware: dict[str, str] = {}
     requirements: tuple[str, ...] = ()
     compiles_for: tuple[str, ...] = ()
+    c_program: str = ""
     runtimes: tuple[RuntimeRow, ...] = ()
     system: tuple[SystemRuntime, ...] = ()
     system_hint: str = ""

@@ -11,6 +11,7 @@ from edgewright.compile.graph.operations import Operation
 from edgewright.compile.tasks.stage import Samples, StageContext, StageResult, TensorReport
 from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.c_program import CProgram
 from edgewright.nouns.conversion import Ends
 from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.cpu import Cpu
@@ -19,6 +20,7 @@ from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntim
 from edgewright.sdk.runner import Runner, RunnerSession
 
 __all__ = [
+    "CProgram",
     "Code",
     "ConversionError",
     "ConversionStep",

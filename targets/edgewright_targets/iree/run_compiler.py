@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright_targets._onnx.machine_code import node_named
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -122,11 +124,7 @@ def node_at(lines: list[str], model: ModelProto) -> str:
         return ""
     kind = found["kind"]
     before = sum(1 for line in lines if (one := _OPERATOR.search(line)) and one["kind"] == kind)
-    nodes = [node for node in model.graph.node if node.op_type == kind]
-    if before > len(nodes):
-        return kind
-    node = nodes[before - 1]
-    return f"{kind} ({node.name or node.output[0]})"
+    return node_named(model, kind, before - 1)
 
 
 def _failed(reason: str, node: str) -> ConversionError:

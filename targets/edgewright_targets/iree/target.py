@@ -36,11 +36,11 @@ TARGET = Target(
     precisions=("fp32", "int8", "int8-mixed"),
     framework="onnx",
     layers=LayerReader(
-        module="iree.compiled_source",
+        module="_onnx.compiled_source",
         float_by_default=("masks",),
         notes=("these are the operations that were compiled: machine code has none",),
     ),
-    steps="iree.compiled_source",
+    steps="_onnx.compiled_source",
     tools=("onnx", "onnxruntime", "iree-base-compiler", "iree-base-runtime"),
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),

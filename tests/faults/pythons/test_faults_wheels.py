@@ -74,5 +74,5 @@ def test_the_wheels_fit_the_record(make_lab, survived, one):
 
 def packages(one: old_pythons.OldWheel) -> set[str]:
     """The top folder of a runtime's own libraries."""
-    named = {"tflite": {"tflite_runtime", "ai_edge_litert"}, "iree": {"iree"}}
+    named = {"tflite": {"tflite_runtime", "ai_edge_litert"}, "iree": {"iree"}, "tvm": {"tvm", "tvm_ffi"}}
     return named.get(one.target, {one.row.distribution})

@@ -14,6 +14,7 @@ RECORDS = {
     "demo": "demo.DemoReport",
     "deploy": "releases.DeployResult",
     "doctor": "doctor.DoctorResult",
+    "export": "export.ExportResult",
     "fleet add": "fleet.FleetAddResult",
     "fleet agent": "fleet.FleetAgentResult",
     "fleet list": "fleet.FleetListResult",

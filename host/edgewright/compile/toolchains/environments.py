@@ -87,6 +87,15 @@ TOOLCHAINS: dict[str, Toolchain] = {
                 "charset-normalizer==2.0.12", "libusb-package==1.0.26.0",
             ),
         ),
+        Toolchain(
+            name="tvm", title="Apache TVM, which compiles models to machine code", pythons="3.11-3.13",
+            machines=("x86_64", "aarch64"), probe="tvm.relax", megabytes=460,
+            # apart from edgewright's own environment, where a converter of PyTorch models keeps typing_extensions older than 4.13
+            requirements=(
+                "apache-tvm==0.27.0.post1", "apache-tvm-ffi==0.1.15.post2", "ml_dtypes==0.6.0", "numpy==2.4.6", "onnx==1.23.2",
+                "protobuf==7.36.2", "typing_extensions==4.16.0",
+            ),
+        ),
     )
 }  # fmt: skip
 

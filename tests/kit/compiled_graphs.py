@@ -1,4 +1,4 @@
-"""Small ONNX graphs for IREE."""
+"""Small ONNX graphs for targets that compile machine code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def network(path: Path, seed: int = 1, side: int = 8) -> Path:
 
 
 def unsupported(path: Path) -> Path:
-    """Writes a graph with an operator that ONNX Runtime has, and IREE has not: GridSample by cubic interpolation."""
+    """Writes a graph with an operator that ONNX Runtime has, and IREE has not: GridSample by cubic interpolation. TVM has it."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -78,4 +78,30 @@ def computed_shapes(path: Path) -> Path:
         [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()],
     )  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+def recurrent(path: Path) -> Path:
+    """Writes a product and two LSTMs, which TVM has not."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(3)
+    weights = {"scale": (4, 4), "w": (1, 12, 4), "r": (1, 12, 3), "w2": (1, 12, 3), "r2": (1, 12, 3)}
+    held = [
+        numpy_helper.from_array(random.normal(0, 0.5, shape).astype(np.float32), name)
+        for name, shape in weights.items()
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["series", "scale"], ["scaled"], name="scaling"),
+        helper.make_node("LSTM", ["scaled", "w", "r"], ["steps"], name="memory", hidden_size=3),
+        helper.make_node("Squeeze", ["steps", "axis"], ["flat"], name="flat"),
+        helper.make_node("LSTM", ["flat", "w2", "r2"], ["", "last"], name="second", hidden_size=3),
+    ]
+    held.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
+    graph = helper.make_graph(
+        nodes, "recurrent", [helper.make_tensor_value_info("series", TensorProto.FLOAT, [5, 1, 4])],
+        [helper.make_tensor_value_info("last", TensorProto.FLOAT, [1, 1, 3])], held,
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8), str(path))
     return path

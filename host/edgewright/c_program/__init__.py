@@ -1,0 +1,1 @@
+"""Writes an artifact as a C program, for applications without Python."""

@@ -1,0 +1,56 @@
+"""Compiles fp32 ONNX to machine code for the CPU of a board, and for this machine's if it cannot run that."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edgewright_targets.tvm.run_compiler import compiled
+from edgewright_targets.tvm.target import RELEASE, TOOLCHAIN, VERSION, release
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult:
+    """Makes `model.so` and `ends.json`.
+
+    Raises:
+        ConversionError: TVM cannot compile an operator, which the error names; or the compiler crashed.
+    """
+    from edgewright_targets._onnx import machine_code
+    from edgewright_targets._onnx.finish import refuse_large
+    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.static_graph import static
+
+    refuse_large(work)
+    with static(work) as model:
+        refuse_classical(_with_tensors(model), "TVM")
+    machine_code.write(model, work, partial(compiled, work.toolchains[TOOLCHAIN], model))
+    return {
+        **machine_code.ends(model),
+        "requires": {RELEASE: release(VERSION)},
+        "notes": ["tvm is experimental: compare its latency with other targets on your board"],
+    }
+
+
+def _with_tensors(model: ModelProto) -> ModelProto:
+    """Constants as tensors, in place: TVM reads no others, such as `value_ints`."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    numbers = {
+        "value_int": np.int64,
+        "value_ints": np.int64,
+        "value_float": np.float32,
+        "value_floats": np.float32,
+    }
+    for node in model.graph.node:
+        for item in list(node.attribute) if node.op_type == "Constant" else ():
+            if item.name in numbers:
+                array = np.asarray(helper.get_attribute_value(item), numbers[item.name])
+                node.attribute.remove(item)
+                node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(array)))
+    return model
