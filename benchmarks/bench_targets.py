@@ -30,6 +30,7 @@ from edgewright import targets
 from edgewright.api import conversion
 from edgewright.compile.inspection import code_fingerprint
 from edgewright.compile.pipeline import compile_model
+from edgewright.compile.toolchains import environments
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.connect.session import open_session
@@ -60,12 +61,21 @@ def main() -> None:
         protocol = Protocol(
             name="benchmark", rounds=given.rounds, warmup_s=0.3, steady_s=given.steady, min_samples=11, limit_s=120
         )  # fmt: skip
+        install_toolchains(given.targets)
         notes = Notes(given.results, described(facts_of(fleet), protocol))
         measure_sizes(fleet, given.targets, notes)
         for name in given.models:
             measure_model(link, fleet, name, given, protocol, workers, notes)
         notes.close()
     measuring.say(f"wrote {given.results}; `make docs` shows it")
+
+
+def install_toolchains(names: Sequence[str]) -> None:
+    """Installs what conversions of Keras models for these targets call, into the lab's own state folder."""
+    needed = {one for name in names for one in targets.load(name).routes["keras"].toolchains}
+    for one in sorted(needed):
+        measuring.say(f"installing toolchain {one}")
+        environments.install(one)
 
 
 def described(facts: Facts, protocol: Protocol) -> Run:
