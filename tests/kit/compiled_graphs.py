@@ -105,3 +105,25 @@ def recurrent(path: Path) -> Path:
     )  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8), str(path))
     return path
+
+
+def separable(path: Path) -> Path:
+    """Writes four pairs of a depthwise and a pointwise convolution; input `x` of (1, 8, 16, 16)."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(4)
+    nodes, weights, last = [], [], "x"
+    for pair in range(4):
+        for name, shape, more in (
+            ("deep", (8, 1, 3, 3), {"group": 8, "pads": [1] * 4}),
+            ("point", (8, 8, 1, 1), {}),
+        ):
+            values = random.normal(0, 0.3, shape).astype(np.float32)
+            weights.append(numpy_helper.from_array(values, f"{name}{pair}"))
+            nodes.append(helper.make_node("Conv", [last, f"{name}{pair}"], [f"{name}_{pair}"], **more))
+            last = f"{name}_{pair}"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8, 16, 16]) for name in ("x", last)]
+    graph = helper.make_graph(nodes, "separable", ends[:1], ends[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path

@@ -4,6 +4,7 @@ It calls the extension module of IREE's runtime, not the Python code around it, 
 """
 
 # ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
+import ctypes
 import json
 import mmap
 import os
@@ -20,6 +21,8 @@ _ELEMENTS = {
     "int8": "INT_8", "int16": "INT_16", "int32": "INT_32", "int64": "INT_64",
     "uint8": "INT_8", "uint16": "INT_16", "uint32": "INT_32", "uint64": "INT_64",  # code does not tell them apart
 }  # fmt: skip
+
+_devices = {}  # type: dict[int, shapes.Native]  # by the number of threads
 
 
 class ModelRefused(RuntimeError):
@@ -68,8 +71,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (`cpu`, `auto` or None), `prepared` (not used), `exact` (as the host compares:
-            in this thread alone).
+        options: `threads` (int), `accelerator` (`cpu`, `auto` or None), `prepared` (not used).
 
     Raises:
         ValueError: the accelerator is not one of `accelerators()`, or tensors do not match the manifest.
@@ -82,9 +84,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
         ends = json.load(file)
     places = [_places(manifest[kind], ends[kind], kind) for kind in ("inputs", "outputs")]
     runtime = _extension()
-    # IREE's pool of threads has been seen to wait for ever, on the host, where no limit of an agent ends it
-    threads = 1 if options.get("exact") else int(options.get("threads") or 1)
-    instance, device = runtime.VmInstance(), _device(runtime, threads)
+    instance, device = runtime.VmInstance(), _device(runtime, int(options.get("threads") or 1))
     try:
         module = runtime.VmModule.wrap_buffer(instance, _mapped(os.path.join(folder, manifest["entry"])))
         context = runtime.VmContext(instance, [runtime.create_hal_module(instance, device), module])
@@ -94,11 +94,20 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
 
 def _device(runtime: "shapes.Native", threads: "int") -> "shapes.Native":
-    """The CPU: this thread alone, or a pool of N threads."""
-    if threads == 1:
-        return runtime.create_hal_driver("local-sync").create_default_device()
-    runtime.parse_flags("--task_topology_group_count=%d" % threads)  # of this process; the driver reads it
-    return runtime.create_hal_driver("local-task").create_default_device()
+    """The CPU: this thread alone, or a pool of N threads. It lasts as long as the process.
+
+    To free it would wait for its threads, with the interpreter's lock, and these need that lock to free what they used last.
+    """
+    if threads not in _devices:
+        if threads > 1:
+            runtime.parse_flags(
+                "--task_topology_group_count=%d" % threads
+            )  # of this process; the driver reads it
+        driver = runtime.create_hal_driver("local-task" if threads > 1 else "local-sync")
+        _devices[threads] = driver.create_default_device()
+        # the interpreter frees what modules hold as it ends
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_devices[threads]))
+    return _devices[threads]
 
 
 def _mapped(path: "str") -> "mmap.mmap":
@@ -122,14 +131,6 @@ def _entry(module: "shapes.Native") -> "str":
     return next(name for name in names if name + "$async" in names)
 
 
-class Held(object):
-    """Tensors with the device that their memory is from. Freed after their device, they would crash the process: they keep it."""
-
-    def __init__(self, device: "shapes.Native", tensors: "shapes.Native") -> "None":
-        self.tensors = tensors
-        self._device = device  # attributes are freed in this order
-
-
 class Session:
     """One loaded model. `accelerator` is the one that is really used."""
 
@@ -151,7 +152,7 @@ class Session:
         ]
         self._order, self._outputs = places
 
-    def feed(self, tensors: "shapes.Sequence[bytes]") -> "Held":
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "shapes.Native":
         """Converts bytes of each input, in the manifest's order, to the native feed. It copies them to aligned memory."""
         runtime, views = self._runtime, {}
         memory = runtime.MemoryType.DEVICE_LOCAL | runtime.MemoryType.HOST_VISIBLE
@@ -162,19 +163,19 @@ class Session:
         feed = runtime.VmVariantList(len(views))
         for place in sorted(views):
             feed.push_ref(views[place])
-        return Held(self._device, feed)
+        return feed
 
-    def infer(self, feed: "Held") -> "Held":
+    def infer(self, feed: "shapes.Native") -> "shapes.Native":
         """Runs one inference: inputs in, every output out."""
         outputs = self._runtime.VmVariantList(len(self._outputs))
-        self._context.invoke(self._function, feed.tensors, outputs)
-        return Held(self._device, outputs)
+        self._context.invoke(self._function, feed, outputs)
+        return outputs
 
-    def read(self, outputs: "Held") -> "list[bytes]":
+    def read(self, outputs: "shapes.Native") -> "list[bytes]":
         """Converts native outputs to bytes of each output, in the manifest's order and dtype."""
-        views = [outputs.tensors.get_as_object(place, self._runtime.HalBufferView) for place in self._outputs]
+        views = [outputs.get_as_object(place, self._runtime.HalBufferView) for place in self._outputs]
         return [memoryview(view.map()).tobytes() for view in views]
 
     def close(self) -> "None":
         """Frees the model."""
-        self._function = self._context = self._device = None
+        self._function = self._context = None
