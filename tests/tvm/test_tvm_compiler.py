@@ -38,7 +38,7 @@ def test_code_for_another_cpu_is_verified_by_its_counterpart_here(compiled: Comp
     manifest = artifact.manifest
     assert manifest.cpu == A76 and manifest.parity.sqnr_db > 100
     assert {entry.path for entry in manifest.files} == {"model.so", "ends.json", "goldens.npz"}
-    assert manifest.tools["toolchain tvm"].startswith(VERSION) and manifest.requires == {"release": 27}
+    assert manifest.tools["toolchain apache-tvm"].startswith(VERSION) and manifest.requires == {"release": 27}
     assert any("experimental" in note for note in manifest.notes)
     twin, document = machine_code.runnable(artifact.folder, json.loads(manifest.canonical()))
     assert twin.is_relative_to(artifact.folder / "host") and (twin / "model.so").is_file()
@@ -221,6 +221,6 @@ def test_without_the_toolchain_a_conversion_says_how_to_install_it(
     compiled: Compiled, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path))
-    with pytest.raises(ConversionError, match="toolchain tvm is not installed") as caught:
+    with pytest.raises(ConversionError, match="toolchain apache-tvm is not installed") as caught:
         compiled(source)
-    assert caught.value.hint == "edgewright toolchain install tvm"
+    assert caught.value.hint == "edgewright toolchain install apache-tvm"

@@ -1,4 +1,4 @@
-"""Runs in the Python of the toolchain `tvm`: compiles an ONNX file to object files. The standard library, onnx and TVM only."""
+"""Runs in the Python of the toolchain `apache-tvm`: compiles an ONNX file to object files. The standard library, onnx and TVM only."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def reordered(function: Any) -> Any:
         loops = schedule.get_loops(block)
         extents = [getattr(schedule.get(loop).extent, "value", None) for loop in loops]
         if len(loops) == len(kinds) and set(kinds) == {_ACROSS, _SUM} and None not in extents:
-            _reorder(schedule, block, kinds, [int(one) for one in extents])
+            _reorder(schedule, block, kinds, [int(one) for one in extents if one is not None])
     return schedule.mod["main"]
 
 
