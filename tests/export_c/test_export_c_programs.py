@@ -278,7 +278,7 @@ def test_a_bundle_for_any_python_is_enough_without_the_index(
     assert caught.value.code == "index-unreachable" and not (tmp_path / "other").exists()
 
 
-def test_targets_that_c_cannot_link_are_refused(
+def test_targets_without_a_c_program_are_refused(
     native: tuple[ExportedProgram, Artifact], tmp_path: Path
 ) -> None:
     artifact = native[1]
