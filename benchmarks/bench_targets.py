@@ -1,7 +1,7 @@
-"""Measures targets side by side on one lab board: four models at each precision, latency, memory, size of runtime and model.
+"""Measures targets side by side on one lab board: latency, memory, size of runtime and model, time to convert.
 
-The artifacts of a model at one precision take turns in one `bench`. The results go to `side_by_side/results.jsonl`, from which
-`make docs` writes the section in docs/targets.md. An interrupted run continues where it stopped.
+The artifacts of a model at one precision take turns in one `bench`. The results go to a file in `side_by_side/`, from which
+`make docs` writes the section in docs/targets.md, or docs/ahead-of-time.md. An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import datetime
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import measuring
+import msgspec
 from lab_link import Lab, lab
 from side_by_side import sizes
 from side_by_side.models import MODELS, Model
-from side_by_side.results import RESULTS, Notes, Run, Timing
+from side_by_side.results import Notes, Run, Timing
+from side_by_side.tables import TABLES
 from truth.cases import Absent
 
 import edgewright as ew
@@ -27,6 +30,7 @@ from edgewright import targets
 from edgewright.api import conversion
 from edgewright.compile.inspection import code_fingerprint
 from edgewright.compile.pipeline import compile_model
+from edgewright.compile.toolchains import environments
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.connect.session import open_session
@@ -35,32 +39,43 @@ from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement, Protocol
 
-TARGETS = ("onnxruntime", "tflite", "ncnn")  # ratios are to the first one
-PRECISIONS = ("fp32", "fp16", "int8")
 INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
 
 
 def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--targets", nargs="+", choices=targets.names(), default=list(TARGETS))
-    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
+    parser.add_argument("--table", choices=list(TABLES), default="targets")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS))
+    parser.add_argument("--targets", nargs="+", choices=targets.names())
+    parser.add_argument("--precisions", nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steady", type=float, default=0.4, help="seconds of each run")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path)
     given = parser.parse_args()
+    for name, value in TABLES[given.table]._asdict().items():
+        if getattr(given, name) is None:
+            setattr(given, name, value)
     with lab(1) as link, Workers(home.folder("logs") / "convert.log") as workers:
         fleet = ew.Fleet.load(link.fleet)
         protocol = Protocol(
             name="benchmark", rounds=given.rounds, warmup_s=0.3, steady_s=given.steady, min_samples=11, limit_s=120
         )  # fmt: skip
+        install_toolchains(given.targets)
         notes = Notes(given.results, described(facts_of(fleet), protocol))
         measure_sizes(fleet, given.targets, notes)
         for name in given.models:
             measure_model(link, fleet, name, given, protocol, workers, notes)
         notes.close()
     measuring.say(f"wrote {given.results}; `make docs` shows it")
+
+
+def install_toolchains(names: Sequence[str]) -> None:
+    """Installs what conversions of Keras models for these targets call, into the lab's own state folder."""
+    needed = {one for name in names for one in targets.load(name).routes["keras"].toolchains}
+    for one in sorted(needed):
+        measuring.say(f"installing toolchain {one}")
+        environments.install(one)
 
 
 def described(facts: Facts, protocol: Protocol) -> Run:
@@ -120,13 +135,16 @@ def measured(
 ) -> list[Timing]:
     """Converts a model for each target that makes the precision, and measures the artifacts in turns."""
     artifacts: dict[str, Artifact] = {}
+    seconds: dict[str, float] = {}
     refused: list[Timing] = []
     for target in names:
         if precision not in targets.load(target).precisions:
             continue
         measuring.say(f"{model.name}: {target} {precision}")
+        began = time.monotonic()
         try:
             artifacts[target] = converted(model, target, precision, workers)
+            seconds[target] = time.monotonic() - began
         except EdgewrightError as error:
             measuring.say(f"refused: {error.message}")
             refused.append(Timing(model.name, precision, target, refused=error.message))
@@ -135,7 +153,10 @@ def measured(
     whole = first == names[0]  # else there is nothing to compare with
     return [
         *(
-            timing(model, precision, target, artifacts[target], one, ratio=whole)
+            msgspec.structs.replace(
+                timing(model, precision, target, artifacts[target], one, ratio=whole),
+                convert_s=seconds[target],
+            )
             for target, one in zip(artifacts, found, strict=True)
         ),
         *refused,

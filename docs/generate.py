@@ -133,6 +133,14 @@ def side_by_side() -> str:
     return page.section()
 
 
+def ahead_of_time() -> str:
+    """docs/ahead-of-time.md, from the results of the same benchmark; states if there are none."""
+    sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
+    from side_by_side import ahead_of_time as found
+
+    return found.page().replace("\n", f"\n\n{NOTICE.strip()}\n", 1)
+
+
 def board_table() -> str:
     """docs/boards.md: the support table."""
     rows = [
@@ -263,6 +271,7 @@ def main() -> int:
         "modules.md": rooms.modules(),
         "../ARCHITECTURE.md": rooms.architecture(ARCHITECTURE.read_text()),
         "targets.md": target_tables(),
+        "ahead-of-time.md": ahead_of_time(),
         "boards.md": board_table() + system_table() + old_python_table(),
     }
     stale = [

@@ -1,4 +1,4 @@
-"""The four models, each with calibration data: digits, keyword spotting, visual wake words, MobileNetV2."""
+"""The models, each with calibration data: digits, keyword spotting, visual wake words, MobileNetV2, an attention block, an LSTM."""
 
 from __future__ import annotations
 
@@ -38,10 +38,15 @@ def _of(build: Callable[[Path], Case]) -> Callable[[str, Path], Model]:
     return made
 
 
-def _mobilenet(name: str, folder: Path) -> Model:
-    file = folder / "mobilenet.keras"
-    measuring.process([sys.executable, str(HERE / "mobilenet.py"), str(file)])
-    return Model(name, file, "synthetic")
+def _random(script: str, *arguments: str) -> Callable[[str, Path], Model]:
+    """A model whose weights are random, from a script beside this package."""
+
+    def made(name: str, folder: Path) -> Model:
+        file = folder / "random.keras"
+        measuring.process([sys.executable, str(HERE / script), *arguments, str(file)])
+        return Model(name, file, "synthetic")
+
+    return made
 
 
 # name -> function(name, scratch folder); raises truth.cases.Absent if the model is not on this machine
@@ -49,5 +54,7 @@ MODELS: dict[str, Callable[[str, Path], Model]] = {
     "digits CNN": _of(given.digits),
     "KWS DS-CNN": _of(given.keywords),
     "VWW MobileNetV1 0.25": _of(given.wakeword),
-    "MobileNetV2 224": _mobilenet,
+    "MobileNetV2 224": _random("mobilenet.py"),
+    "attention block": _random("sequence_nets.py", "attention"),
+    "LSTM": _random("sequence_nets.py", "lstm"),
 }

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 
-RESULTS = Path(__file__).with_name("results.jsonl")
-
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
     """How the figures were measured. Rows of runs that differ in one of these are not combined.
@@ -33,6 +31,7 @@ class Timing(msgspec.Struct, frozen=True, tag="timing"):
 
     Attributes:
         refused: why there is no artifact; the figures are then 0.
+        convert_s: seconds of its conversion with the comparison of its outputs, in workers that run already; 0 if it was not measured.
         ratio: its p50 divided by that of the first target; `low` and `high` are the 95 % interval. 0 for the first target itself.
         process_mb: greatest memory of the process, MiB; model_mb the model's share of it. None if unknown.
         load: one-minute load average when the measurement began.
@@ -54,6 +53,7 @@ class Timing(msgspec.Struct, frozen=True, tag="timing"):
     model_mb: float | None = None
     load: float | None = None
     invalid: tuple[str, ...] = ()
+    convert_s: float = 0.0
 
 
 class Size(msgspec.Struct, frozen=True, tag="size"):

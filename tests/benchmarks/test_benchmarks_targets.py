@@ -53,6 +53,36 @@ def test_section_shows_sizes_ratios_and_refusals(side_by_side, tmp_path):
     assert "digits, ncnn fp16: no artifact, too many losses." in text
 
 
+def test_the_page_on_compiled_models_says_who_wins_where(side_by_side, tmp_path):
+    results, page = side_by_side("results"), side_by_side("ahead_of_time")
+    file = tmp_path / "found.jsonl"
+    assert "Not measured" in page.page(file)
+    timings, sizes = rows(results)
+    for model, p50 in (("digits", 0.06), ("attention", 0.01), ("LSTM", 0.09)):
+        if model != "digits":
+            timings.append(results.Timing(model, "fp32", "onnxruntime", model_bytes=90000, p50_ms=0.03))
+        timings.append(results.Timing(model, "fp32", "iree", model_bytes=90000, p50_ms=p50, convert_s=3.2))
+    timings.append(results.Timing("LSTM", "fp32", "tvm", refused="TVM cannot compile LSTM"))
+    sizes.append(
+        results.Size(
+            "the lab board", "3.11.2", "x86_64", "2.36", "iree", "iree 3", 1_000_000, 2_300_000, (), 2_300_000
+        )
+    )
+    notes = results.Notes(file, results.Run(**RUN))
+    notes.add(timings, sizes)
+    notes.close()
+    text = page.page(file)
+    assert (
+        "- `iree` is faster than every runtime for attention fp32, and takes 3.0 times as long as the fastest one elsewhere."
+        in text
+    )
+    assert "- `tvm` is faster than every runtime for none of them. 3 of 3 it does not make." in text
+    assert "| digits | fp32 | ncnn | 3.00 | - | iree, 2.4 | ncnn, 28.1 |" in text
+    assert "| attention | fp32 | iree | 0.33 | - | iree, 2.4 | onnxruntime, 133.1 |" in text
+    assert "LSTM, tvm fp32: no artifact, TVM cannot compile LSTM." in text
+    assert "| 3.2 |" in text
+
+
 def test_an_interrupted_run_continues_and_another_begins_again(side_by_side, tmp_path):
     results = side_by_side("results")
     file, run = tmp_path / "found.jsonl", results.Run(**RUN)

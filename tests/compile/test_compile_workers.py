@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.workers import pool
+from edgewright.compile.workers import process_group
 from edgewright.compile.workers.framework_errors import refused
-from edgewright.compile.workers.pool import Workers
-from edgewright.errors import ConversionError
+from edgewright.compile.workers.pool import Workers, as_user
+from edgewright.errors import Code, ConversionError
 
 
 def gone(pid: int) -> bool:
@@ -65,6 +65,40 @@ def test_a_worker_that_outgrows_its_memory_is_ended(tmp_path: Path) -> None:
         with pytest.raises(ConversionError, match="outgrew its memory during run path: "):
             run(workers, tmp_path, "import time\nkept = b'x' * 400_000_000\ntime.sleep(30)\n")
         assert gone(pid)
+
+
+DEADLOCK = """
+import threading
+lock = threading.Lock()
+lock.acquire()
+lock.acquire()
+"""
+BUSY_THEN_WAITS = """
+import time
+for _ in range(8):
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+    time.sleep(0.3)
+"""
+
+
+def test_a_worker_that_is_stuck_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process_group, "IDLE_SECONDS", 1.0)
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers:
+        pid = workers.call("one", "os", "getpid")
+        with pytest.raises(ConversionError, match=r"one worker did nothing for .* during run path") as caught:
+            run(workers, tmp_path, DEADLOCK)
+        assert gone(pid)
+        assert caught.value.code == Code.WORKER_TIMEOUT
+        busy = [sys.executable, "-c", BUSY_THEN_WAITS]
+        assert workers.call("one", "subprocess", "call", args=busy) == 0
+
+
+def test_the_users_own_code_may_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process_group, "IDLE_SECONDS", 1.0)
+    with Workers(tmp_path / "log") as workers:
+        assert workers.call(as_user("one"), "subprocess", "call", args=["sleep", "2.5"]) == 0
 
 
 CONVERTER = "import time; kept = b'x' * int({mb}e6); time.sleep(30)"
@@ -157,4 +191,4 @@ def test_memory_is_counted_while_processes_end(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Path, "stat", gone)
     monkeypatch.setattr(os, "listdir", lambda _: ["self", "4194305", str(os.getpid())])
-    assert pool._resident_mb(os.getpgid(0)) > 0
+    assert process_group.usage(os.getpgid(0)).memory_mb > 0

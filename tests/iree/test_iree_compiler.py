@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from compiled_graphs import network, unsupported
+from compiled_graphs import computed_shapes, network, unsupported
 
 from edgewright.compile import machine_code
 from edgewright.compile.conversion import SOURCE_TASKS
@@ -93,7 +93,9 @@ def test_code_for_another_cpu_is_verified_by_its_counterpart_here(compiled: Comp
     assert found.manifest.cpu == A76
 
 
-def test_inputs_need_no_alignment_and_a_board_no_numpy(compiled: Compiled, tmp_path: Path) -> None:
+def test_inputs_need_no_alignment_a_board_no_numpy_and_a_verdict_no_second_thread(
+    compiled: Compiled, tmp_path: Path
+) -> None:
     artifact = compiled(network(tmp_path / "net.onnx"))
     ready = checks.ready("iree", artifact.folder)
     session = ready.load()
@@ -102,14 +104,15 @@ def test_inputs_need_no_alignment_and_a_board_no_numpy(compiled: Compiled, tmp_p
         shifted = memoryview(bytes(offset) + ready.inputs(0)[0])[offset:]
         assert ready.answer(session, [shifted]) == wanted
     program = (
-        "import sys, json\n"
+        "import json, os, sys\n"
         "sys.path += json.loads(sys.argv[1])\n"
         "from edgewright_targets.iree import runner\n"
         "print(runner.import_runtime())\n"
         "manifest = json.load(open(sys.argv[2] + '/manifest.json'))\n"
-        "session = runner.load(sys.argv[2], manifest, {'threads': 1})\n"
+        "session = runner.load(sys.argv[2], manifest, {'threads': 2, 'exact': True})\n"
         "print(session.read(session.infer(session.feed([bytes.fromhex(sys.argv[3])])))[0].hex())\n"
-        "print('numpy' in sys.modules)\n"
+        "threads = [open('/proc/self/task/%s/comm' % one).read() for one in os.listdir('/proc/self/task')]\n"
+        "print('numpy' in sys.modules, any('worker' in name for name in threads))\n"
     )
     from iree._runtime_libs import version
 
@@ -127,7 +130,9 @@ def test_inputs_need_no_alignment_and_a_board_no_numpy(compiled: Compiled, tmp_p
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["iree-base-runtime", "3.13.0", wanted[0].hex(), "False"], done.stderr
+    assert done.stdout.split() == ["iree-base-runtime", "3.13.0", wanted[0].hex(), "False", "False"], (
+        done.stderr
+    )
 
 
 def test_a_worker_that_may_only_read_the_artifact_runs_it(compiled: Compiled, tmp_path: Path) -> None:
@@ -192,3 +197,11 @@ def test_outputs_of_the_artifact_differ_between_inputs(compiled: Compiled, tmp_p
     artifact = compiled(network(tmp_path / "net.onnx"))
     with np.load(artifact.folder / "goldens.npz") as goldens:
         assert len(np.unique(goldens["output_0"], axis=0)) == artifact.manifest.goldens.count
+
+
+def test_shapes_that_a_graph_computes_are_constants_before_it_is_compiled(
+    compiled: Compiled, tmp_path: Path
+) -> None:
+    """IREE's own code for them answers wrongly: 0.2 dB. The conversion compares the outputs."""
+    artifact = compiled(computed_shapes(tmp_path / "net.onnx"))
+    assert artifact.manifest.parity.sqnr_db > 100

@@ -47,6 +47,40 @@ def unsupported(path: Path) -> Path:
     return path
 
 
+def computed_shapes(path: Path) -> Path:
+    """Writes what TensorFlow's exporter makes of an attention score: the shapes of Reshapes are computed from Shape."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    node = helper.make_node
+    nodes = [
+        node("Unsqueeze", ["x", "third"], ["u"]),
+        node("Transpose", ["u"], ["t"], perm=[0, 2, 1, 3, 4]),
+        node("Shape", ["t"], ["sizes"]),
+        node("Gather", ["sizes", "batch"], ["two"]),
+        node("ReduceProd", ["two"], ["product"]),
+        node("Gather", ["sizes", "fourth"], ["width"]),
+        node("Concat", ["product", "rest", "width"], ["flat"], axis=0),
+        node("Reshape", ["t", "flat"], ["rows"]),
+        node("Transpose", ["rows"], ["columns"], perm=[0, 2, 1]),
+        node("MatMul", ["rows", "columns"], ["scores"]),
+        node("Max", ["two", "two"], ["most"]),
+        node("Gather", ["sizes", "second"], ["length"]),
+        node("Concat", ["most", "length", "length"], ["whole"], axis=0),
+        node("Reshape", ["scores", "whole"], ["shaped"]),
+        node("Softmax", ["shaped"], ["y"]),
+    ]
+    numbers = {"third": [3], "fourth": [4], "second": [2], "batch": [0, 1], "rest": [-1]}
+    graph = helper.make_graph(
+        nodes, "attention",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16, 4, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 16, 16])],
+        [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
 def recurrent(path: Path) -> Path:
     """Writes a product and two LSTMs, which TVM has not."""
     import onnx

@@ -15,8 +15,8 @@ from edgewright.compile.data.calibration import SampleSet
 from edgewright.compile.sources import onnx_session
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import EXACT
+from edgewright_targets._onnx.unroll_loops import unroll
 from edgewright_targets.openvino2021 import complete_recurrent, lower_to_opset_12, prepare_onnx
-from edgewright_targets.openvino2021.unroll_loops import unroll
 
 SPECS = (TensorSpec(name="x", shape=(3,), dtype="float32"),)
 WORK = SimpleNamespace(inputs=SPECS, samples=SampleSet(specs=SPECS).stream)

@@ -191,9 +191,16 @@ OF_THE_CONFINEMENT: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     (
         "cap of a worker's memory",
         WORKERS + "pool.py",
-        "if _resident_mb(process.pid) <= self._limit_mb:",
+        "if now.memory_mb <= self._limit_mb:",
         "if True:",
         ("tests/compile/test_compile_workers.py::test_a_worker_that_outgrows_its_memory_is_ended",),
+    ),
+    (
+        "a stuck worker",
+        WORKERS + "pool.py",
+        "if not _own(framework) and watch.idle(now):",
+        "if False:",
+        ("tests/compile/test_compile_workers.py::test_a_worker_that_is_stuck_is_ended",),
     ),
     (
         "answers that act",

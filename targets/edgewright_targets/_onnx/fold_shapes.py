@@ -38,6 +38,15 @@ def folded(model: ModelProto) -> ModelProto:
     return made or model
 
 
+def folded_if_possible(model: ModelProto) -> ModelProto:
+    """The same, or the model as it is if this machine's runtime cannot compute its constants."""
+    try:
+        return folded(model)
+    except Exception as error:  # noqa: BLE001 - the runtime does not take every operator; a converter may
+        print(f"computed shapes stay: {error}")  # noqa: T201 - a worker's stdout is its log
+        return model
+
+
 def _found(model: ModelProto) -> dict[str, TensorProto]:
     """{name: tensor} of everything that can be computed without the inputs' values."""
     from onnx import helper, numpy_helper

@@ -23,24 +23,22 @@ def convert(work: StageContext) -> StageResult:
         ConversionError: IREE cannot compile an operator, which the error names; or the compiler crashed.
         UsageError: integer inputs and outputs, which this target lacks; or an unknown layer.
     """
-    import onnx
-
     from edgewright.sdk import UsageError
     from edgewright_targets._onnx import machine_code
     from edgewright_targets._onnx.finish import refuse_large
     from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.static_graph import static
 
     if work.integer_io:
         raise UsageError("iree keeps floats at inputs and outputs", hint="leave --integer-io out")
     refuse_large(work)
     method, kept, notes = "", list[str](), list[str]()
-    if work.traits.calibrated:
-        from edgewright_targets._onnx.quantize_static import quantise
+    with static(work) as model:
+        refuse_classical(model, "IREE")
+        if work.traits.calibrated:
+            from edgewright_targets._onnx.quantize_static import quantise
 
-        model, method, kept, notes = quantise(work)
-    else:
-        model = onnx.load(str(work.path))
-    refuse_classical(model, "IREE")
+            model, method, kept, notes = quantise(work)
     machine_code.write(model, work, partial(_compile, model))
     return {
         **machine_code.ends(model),

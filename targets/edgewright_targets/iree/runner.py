@@ -68,7 +68,8 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (`cpu`, `auto` or None), `prepared` (not used).
+        options: `threads` (int), `accelerator` (`cpu`, `auto` or None), `prepared` (not used), `exact` (as the host compares:
+            in this thread alone).
 
     Raises:
         ValueError: the accelerator is not one of `accelerators()`, or tensors do not match the manifest.
@@ -81,7 +82,9 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
         ends = json.load(file)
     places = [_places(manifest[kind], ends[kind], kind) for kind in ("inputs", "outputs")]
     runtime = _extension()
-    instance, device = runtime.VmInstance(), _device(runtime, int(options.get("threads") or 1))
+    # IREE's pool of threads has been seen to wait for ever, on the host, where no limit of an agent ends it
+    threads = 1 if options.get("exact") else int(options.get("threads") or 1)
+    instance, device = runtime.VmInstance(), _device(runtime, threads)
     try:
         module = runtime.VmModule.wrap_buffer(instance, _mapped(os.path.join(folder, manifest["entry"])))
         context = runtime.VmContext(instance, [runtime.create_hal_module(instance, device), module])

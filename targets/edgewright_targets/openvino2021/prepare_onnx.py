@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright_targets._onnx.files import external
 from edgewright_targets._onnx.fold_shapes import folded
+from edgewright_targets._onnx.unroll_loops import unroll
 from edgewright_targets.openvino2021 import complete_recurrent, lower_to_opset_12
-from edgewright_targets.openvino2021.unroll_loops import unroll
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE
-from edgewright_targets._onnx.fold_shapes import folded
+from edgewright_targets._onnx.fold_shapes import folded_if_possible
 from edgewright_targets._onnx.integer_bounds import refuse_remainders
 from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
 from edgewright_targets._onnx.raise_opset import raised_if_possible
@@ -17,8 +17,6 @@ from edgewright_targets._onnx.widen_floats import widened, widened_size
 from edgewright_targets.tflite import layers, name_ends, repeated_outputs
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from edgewright.sdk import ConversionError, StageContext, StageResult, TensorSpec
 
 
@@ -43,7 +41,9 @@ def convert(work: StageContext) -> StageResult:
         refuse_remainders(work.source.model, TOOLCHAIN)
     given = work.folder / "source.onnx"
     made = work.folder / "made"
-    model, notes = widened(_folded(raised_if_possible(work.source.model, _OPSET)), work)
+    # the tool mixes up some shapes that it computes
+    model = folded_if_possible(raised_if_possible(work.source.model, _OPSET))
+    model, notes = widened(model, work)
     model, repeated = repeated_outputs.taken_out(model)
     onnx.save(model, str(given))
     names = [spec.name for spec in work.inputs]
@@ -75,15 +75,6 @@ def convert(work: StageContext) -> StageResult:
     repeated_outputs.save(work.folder, repeated)
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
     return {"notes": notes}
-
-
-def _folded(model: ModelProto) -> ModelProto:
-    """The model with its computed shapes folded into constants: the tool mixes up some shapes that it computes."""
-    try:
-        return folded(model)
-    except Exception as error:  # noqa: BLE001 - the runtime does not take what was raised; the tool may
-        print(f"computed shapes stay: {error}")  # noqa: T201 - a worker's stdout is its log
-        return model
 
 
 def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:

@@ -20,15 +20,14 @@ def convert(work: StageContext) -> StageResult:
     Raises:
         ConversionError: TVM cannot compile an operator, which the error names; or the compiler crashed.
     """
-    import onnx
-
     from edgewright_targets._onnx import machine_code
     from edgewright_targets._onnx.finish import refuse_large
     from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.static_graph import static
 
     refuse_large(work)
-    model = _with_tensors(onnx.load(str(work.path)))
-    refuse_classical(model, "TVM")
+    with static(work) as model:
+        refuse_classical(_with_tensors(model), "TVM")
     machine_code.write(model, work, partial(compiled, work.toolchains[TOOLCHAIN], model))
     return {
         **machine_code.ends(model),

@@ -26,6 +26,7 @@ from edgewright.compile.workers.confinement.rules import Rules, absolute
 from edgewright.compile.workers.framework_errors import LOG, LOGGED
 from edgewright.compile.workers.messages import MOST_OF_AN_ANSWER, STOPS, receive, send
 from edgewright.compile.workers.private_environment import private
+from edgewright.compile.workers.process_group import IDLE_SECONDS, POLL_SECONDS, IdleWatch, usage
 from edgewright.compile.workers.scratch import PREFIX, environment
 from edgewright.config import home, usage_marks
 from edgewright.errors import Code, ConversionError, EdgewrightError
@@ -64,7 +65,6 @@ _STORES = (
     "toolchains",
 )  # folders of the state folder that workers read
 _TOOLCHAINS = _STORES[-1]
-_POLL_SECONDS = 0.25
 _RECHECK_SECONDS = 0.05
 _REAP_SECONDS = 10.0
 
@@ -249,20 +249,34 @@ class Workers:
         return process
 
     def _wait(self, process: subprocess.Popen[bytes], framework: str, what: str) -> None:
-        """Waits until the process answers, dies, or grows too large."""
+        """Waits until the process answers, dies, grows too large, or does nothing any more."""
         pipe = cast(BinaryIO, process.stdout)
-        while not select.select([pipe], [], [], _POLL_SECONDS)[0]:
-            if _resident_mb(process.pid) <= self._limit_mb:
+        watch = IdleWatch()
+        while not select.select([pipe], [], [], POLL_SECONDS)[0]:
+            now = usage(process.pid)
+            # the user's own code may wait for a network or a person
+            if not _own(framework) and watch.idle(now):
+                raise self._stuck(framework, what)
+            if now.memory_mb <= self._limit_mb:
                 continue
             # a child shares its parent's memory, and would count double, until it executes another program
             time.sleep(_RECHECK_SECONDS)
-            if (used := _resident_mb(process.pid)) > self._limit_mb:
+            if (used := usage(process.pid).memory_mb) > self._limit_mb:
                 self._end(framework)
                 raise ConversionError(
                     f"{_plain(framework)} worker outgrew its memory during {what}: {used} of {self._limit_mb} MiB",
                     hint="use fewer or smaller calibration samples, or a machine with more memory",
                     code=Code.WORKER_MEMORY,
                 )
+
+    def _stuck(self, framework: str, what: str) -> ConversionError:
+        """Ends a worker that does nothing any more."""
+        self._end(framework)
+        return ConversionError(
+            f"{_plain(framework)} worker did nothing for {IDLE_SECONDS / 60:.0f} minutes during {what}",
+            hint=f"run the command again: what is finished is kept; if it happens again, take another target; {LOG}{self.log}",
+            code=Code.WORKER_TIMEOUT,
+        )
 
     def _crashed(self, framework: str, what: str) -> ConversionError:
         process = self._running.pop(framework)
@@ -358,24 +372,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kills a worker that has not been reaped, and its children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _resident_mb(group: int) -> int:
-    """Resident memory of a process group, MiB; 0 if /proc is not available."""
-    pages = 0
-    try:
-        # a glob would fail if one ends meanwhile
-        numbers = [one.name for one in Path("/proc").iterdir() if one.name.isdecimal()]
-    except OSError:
-        return 0
-    for number in numbers:
-        try:
-            fields = Path("/proc", number, "stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if int(fields[2]) == group:
-            pages += int(fields[21])
-    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def _machine_mb() -> int:
