@@ -46,7 +46,7 @@ def workers(session_home: Path, worker_folders: dict[str, list[Path]]) -> Iterat
 def installed(
     session_home: Path, toolchain_folder: Callable[[str], Path], workers: Workers
 ) -> Iterator[Callable[[str], None]]:
-    """`installed("tvm")`: a toolchain in this module's home, and in no other module's: they see that it is missed."""
+    """`installed("apache-tvm")`: a toolchain in this module's home, and in no other module's: they see that it is missed."""
     places: list[Path] = []
 
     def install(name: str) -> None:

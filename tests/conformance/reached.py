@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgewright import targets
 
-INSTALLED = {"tvm"}  # toolchains that tests of runners install
+INSTALLED = {"apache-tvm"}  # toolchains that tests of runners install
 
 
 def way_of(name: str) -> str:

@@ -43,6 +43,9 @@ NEED_GLIBC = {
     ("tflite-runtime", "2.13.0", "x86_64"): "2.29",
 }
 
+# Wheels for every Python, by their names, that declare a newer one.
+NEED_PYTHON = {("apache-tvm", "0.27.0.post1"): "3.10"}
+
 
 def host(python: str, arch: str, glibc: str) -> WheelHost:
     """A kind of board."""
@@ -50,12 +53,13 @@ def host(python: str, arch: str, glibc: str) -> WheelHost:
 
 
 def published(board: WheelHost) -> set[tuple[str, str]]:
-    """(distribution, version) of the wheels that run on a board, by their names and the glibc that they need."""
+    """(distribution, version) of the wheels that run on a board, by their names and the glibc and Python that they need."""
     return {
         (name, version)
         for name, version, tags in PUBLISHED
         if tags & board.tags
         and numbers(NEED_GLIBC.get((name, version, board.arch), "0")) <= numbers(board.libc_version)
+        and numbers(NEED_PYTHON.get((name, version), "0")) <= numbers(board.python)
     }
 
 

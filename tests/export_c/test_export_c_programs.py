@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from command_line import command_line
 
 from edgewright import ExportedProgram, export_c, targets
 from edgewright.c_program import program
-from edgewright.errors import UsageError
+from edgewright.config import home
+from edgewright.errors import EdgewrightError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.cpu import CPUS, Cpu
 from edgewright.nouns.verdict import Compared
+from edgewright.runtimes import wheel_sets, wheels
 
 STRICT = "CFLAGS=-O1 -Wall -Wextra -Wpedantic -Wshadow -Werror"
 SANITIZED = "CFLAGS=-g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -239,7 +242,43 @@ def test_the_command(
     assert other.code == 64 and "--lang c" in other.err
 
 
-def test_targets_that_c_cannot_link_are_refused(
+def test_a_bundle_for_any_python_is_enough_without_the_index(
+    native: tuple[ExportedProgram, Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported, artifact = native
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
+
+    def offline(*_: object) -> None:
+        raise wheels.unreachable("a test")
+
+    monkeypatch.setattr(wheels, "run_pip", offline)
+    names = {
+        "apache_tvm-0.27.0.post1-py3-none-manylinux_2_28_x86_64.whl": "tvm/lib/libtvm_runtime.so",
+        "apache_tvm_ffi-0.1.15.post2-cp312-cp312-manylinux_2_28_x86_64.whl": "tvm_ffi/lib/libtvm_ffi.so",
+    }
+    found = {}
+    for name, library in names.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.write(exported.folder / "lib" / Path(library).name, library)
+        sha256 = wheels.describe(tmp_path / name).sha256
+        place = home.folder("wheels") / sha256
+        place.mkdir()
+        (tmp_path / name).rename(place / name)
+        found[name] = sha256
+    kit = wheel_sets.Kit(
+        target="tvm", distribution="apache-tvm", version="0.27.0.post1", python="3.12", arch="x86_64", glibc="2.39", wheels=found
+    )  # fmt: skip
+    wheel_sets.keep([kit])
+    made = export_c(artifact, tmp_path / "app").folder
+    for library in ("libtvm_runtime.so", "libtvm_ffi.so"):
+        assert (made / "lib" / library).read_bytes() == (exported.folder / "lib" / library).read_bytes()
+    (home.folder("wheels") / found.popitem()[1]).rename(tmp_path / "lost")
+    with pytest.raises(EdgewrightError, match="cannot reach the package index: a test") as caught:
+        export_c(artifact, tmp_path / "other")
+    assert caught.value.code == "index-unreachable" and not (tmp_path / "other").exists()
+
+
+def test_targets_without_a_c_program_are_refused(
     native: tuple[ExportedProgram, Artifact], tmp_path: Path
 ) -> None:
     artifact = native[1]

@@ -132,7 +132,7 @@ def test_the_other_runtimes_run_on_arm64(
 ) -> None:
     if target == "tvm":
         (here / "toolchains").mkdir()
-        (here / "toolchains/tvm").symlink_to(toolchain_folder("tvm"))
+        (here / "toolchains/apache-tvm").symlink_to(toolchain_folder("apache-tvm"))
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
     whole_job("lab-1", target, workers)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")

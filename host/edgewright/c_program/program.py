@@ -193,7 +193,7 @@ def _cpu(artifact: Artifact, target: Target) -> Cpu:
     able = [name for name in targets.names() if targets.load(name).c_program]
     if not target.c_program:
         raise UsageError(
-            f"artifacts of the target {target.name} cannot be exported to C: its runtime has no library that a C program can link",
+            f"artifacts of the target {target.name} cannot be exported to C",
             hint=f"convert the model with --target {able[0]}" if able else "",
         )
     cpu = artifact.manifest.cpu

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.progress import Progress, ProgressEvent
-from edgewright.nouns.target import RuntimeRow, Target
+from edgewright.nouns.target import RuntimeRow, Target, numbers
+from edgewright.runtimes import wheels
 from edgewright.runtimes.bundle.plan import GLIBC, NEWEST_GLIBC
 from edgewright.runtimes.resolve import Picked, Search
 from edgewright.runtimes.wheel_tags import WheelHost
@@ -20,7 +21,7 @@ _MOST = 1 << 29  # bytes of one library
 
 
 def search(target: Target, arch: str, requires: dict[str, int]) -> Search:
-    """Looks for the runtime of a target for an architecture.
+    """Looks for the runtime of a target for an architecture: the libraries are the same for every Python, so one that is at hand is best.
 
     Raises:
         EdgewrightError: `no-wheel`, there is none.
@@ -32,10 +33,23 @@ def search(target: Target, arch: str, requires: dict[str, int]) -> Search:
             hint="convert for another profile",
             code=Code.NO_WHEEL,
         )
-    python = row.python.split("-")[0]  # the libraries are the same for all
-    glibc = GLIBC.get(python, NEWEST_GLIBC)
-    host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
-    return Search(target, host, None, requires)
+    (major, first), (_, last) = (numbers(one) for one in row.python.split("-"))
+    found = [
+        Search(target, _host(f"{major}.{minor}", arch), None, requires) for minor in range(first, last + 1)
+    ]
+    return next((one for one in found if _at_hand(one)), found[0])
+
+
+def _host(python: str, arch: str) -> WheelHost:
+    return WheelHost(python=python, arch=arch, libc="glibc", libc_version=GLIBC.get(python, NEWEST_GLIBC))
+
+
+def _at_hand(search: Search) -> bool:
+    """Whether all of the wheels are on this machine: an export, a deployment or a bundle brought them."""
+    best = search.best()
+    if wheels.recalled(search.host, best.asked, best.row.parts) is not None:
+        return True
+    return search.brought(best.row.version) is not None
 
 
 def fetched(looking: Search, picked: Picked, progress: Progress) -> tuple[RuntimeRow, list[Wheel]]:
@@ -49,7 +63,7 @@ def fetched(looking: Search, picked: Picked, progress: Progress) -> tuple[Runtim
     return found.row, found.wheels or []
 
 
-def unpack(wheels: Sequence[Wheel], libraries: Sequence[str], folder: Path) -> None:
+def unpack(found: Sequence[Wheel], libraries: Sequence[str], folder: Path) -> None:
     """Copies libraries into `lib/`, and the licences of their wheels into `licenses/`.
 
     Raises:
@@ -57,7 +71,7 @@ def unpack(wheels: Sequence[Wheel], libraries: Sequence[str], folder: Path) -> N
     """
     (folder / "lib").mkdir()
     left = set(libraries)
-    for wheel in wheels:
+    for wheel in found:
         try:
             with zipfile.ZipFile(wheel.path) as archive:
                 here = left & set(archive.namelist())

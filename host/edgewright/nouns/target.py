@@ -142,7 +142,7 @@ class Target(Noun, frozen=True, kw_only=True):
         compiles_for: architectures, as `uname -m` names them, that it compiles machine code for. An artifact then runs on one kind of CPU,
             and boards that differ in it get different ones. Empty for artifacts that run on every CPU.
         c_program: module with `program(folder, inputs, outputs)`, the `CProgram` that runs an artifact for applications without
-            Python; empty if its runtime has no library that C can link.
+            Python; empty if there is none.
         runtimes: wheels, best first.
         system: runtimes that may be part of a board's system and that can run it.
         system_hint: how to install such a runtime, if there are no wheels.

@@ -179,7 +179,8 @@ ew_model *ew_open(const char *folder, int threads) {
     char number[16];
     snprintf(number, sizeof number, "%d", threads > 0 ? threads : 1);
     setenv("TVM_NUM_THREADS", number, 1);
-    setenv("TVM_BIND_THREADS", "0", 0); /* otherwise it binds the caller's thread to CPUs */
+    setenv("TVM_BIND_THREADS", "0", 0);           /* otherwise it binds the caller's thread to CPUs */
+    setenv("TVM_THREAD_POOL_SPIN_COUNT", "0", 0); /* otherwise idle threads yield in a loop and lose their turn on a busy board */
     model = calloc(1, sizeof *model);
     if (!model) {
         failed("out of memory");

@@ -46,10 +46,10 @@ class Handle:
     """An object of TVM's, which is freed with this one."""
 
     def __init__(self, value: "Value", free: "shapes.Native") -> "None":
-        self.value, self._free = value, free
+        self.value, self.pointer, self._free = value, ctypes.c_void_p(value.value), free
 
     def __del__(self) -> "None":
-        self._free(ctypes.c_void_p(self.value.value))
+        self._free(self.pointer)
 
 
 class Library:
@@ -88,8 +88,7 @@ class Library:
         """Calls a function with handles, values, whole numbers and bytes (for text). RuntimeError has TVM's message."""
         given = (Value * max(len(arguments), 1))(*[_given(one) for one in arguments])
         result = Value()
-        handle = ctypes.c_void_p(function.value.value)
-        self._check(self._c.TVMFFIFunctionCall(handle, given, len(arguments), ctypes.byref(result)))
+        self._check(self._c.TVMFFIFunctionCall(function.pointer, given, len(arguments), ctypes.byref(result)))
         return self._held(result) if result.kind >= _OBJECTS else result.value
 
     def tensor(self, allocate: "Handle", shape: "Handle", dtype: "str", data: "bytes") -> "Handle":

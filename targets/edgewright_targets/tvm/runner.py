@@ -14,6 +14,8 @@ from edgewright_targets.tvm import native
 ENDS = "ends.json"
 _DEVICE_CPU, _POOLED = 1, 2
 _BIG_CORES = 1  # the mode of TVM's pool of threads
+# How often a thread without work yields before it sleeps. By default 300000 times, also as the process ends: on a busy board that takes minutes.
+_SPINS = "200"
 _loaded = []  # type: list[native.Library]
 
 
@@ -79,6 +81,7 @@ def _use(runtime: "native.Library", threads: "int") -> "None":
     """Sets the number of threads, this one included. They are bound to no core: a board's other programs share these."""
     os.environ["TVM_NUM_THREADS"] = str(threads)  # the most; read as the pool is made
     os.environ["TVM_BIND_THREADS"] = "0"
+    os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = _SPINS
     runtime.call(runtime.function("runtime.config_threadpool"), _BIG_CORES, threads)
 
 

@@ -2,7 +2,7 @@
 
 from edgewright.sdk import LayerReader, Route, RuntimeRow, Target
 
-TOOLCHAIN = "tvm"
+TOOLCHAIN = "apache-tvm"
 VERSION = "0.27.0.post1"
 RELEASE = "release"  # of compiler and runtime: a runtime reads what its own release or an older one compiled
 

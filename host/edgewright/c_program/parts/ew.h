@@ -47,7 +47,7 @@ typedef struct ew_model ew_model;
 /* Opens the model.
  *
  * folder: the folder of the model's file, such as "." or "/opt/app".
- * threads: the number of threads that run it, at least 1; the last call decides for all models of the process.
+ * threads: the number of threads that run it, at least 1. The models of a process share them: open all with the same number.
  *
  * Returns NULL if it cannot be opened; ew_error() says why.
  */

@@ -88,7 +88,7 @@ TOOLCHAINS: dict[str, Toolchain] = {
             ),
         ),
         Toolchain(
-            name="tvm", title="Apache TVM, which compiles models to machine code", pythons="3.11-3.13",
+            name="apache-tvm", title="Apache TVM, which compiles models to machine code", pythons="3.11-3.13",
             machines=("x86_64", "aarch64"), probe="tvm.relax", megabytes=460,
             # apart from edgewright's own environment, where a converter of PyTorch models keeps typing_extensions older than 4.13
             requirements=(
