@@ -19,21 +19,34 @@ def convert(work: StageContext) -> StageResult:
 
     Raises:
         ConversionError: TVM cannot compile an operator, which the error names; or the compiler crashed.
+        UsageError: integer inputs and outputs, which this target lacks; or an unknown layer.
     """
     import onnx
 
+    from edgewright.sdk import UsageError
     from edgewright_targets._onnx import machine_code
     from edgewright_targets._onnx.finish import refuse_large
     from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
 
+    if work.integer_io:
+        raise UsageError("tvm keeps floats at inputs and outputs", hint="leave --integer-io out")
     refuse_large(work)
-    model = _with_tensors(onnx.load(str(work.path)))
+    method, kept, notes = "", list[str](), list[str]()
+    if work.traits.calibrated:
+        from edgewright_targets._onnx.quantize_static import quantise
+
+        model, method, kept, notes = quantise(work)
+    else:
+        model = onnx.load(str(work.path))
+    model = _with_tensors(model)
     refuse_classical(model, "TVM")
     machine_code.write(model, work, partial(compiled, work.toolchains[TOOLCHAIN], model))
     return {
         **machine_code.ends(model),
         "requires": {RELEASE: release(VERSION)},
-        "notes": ["tvm is experimental: compare its latency with other targets on your board"],
+        "method": method,
+        "kept_float": kept,
+        "notes": [*notes, "tvm is experimental: compare its latency with other targets on your board"],
     }
 
 
