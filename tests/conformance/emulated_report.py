@@ -53,8 +53,7 @@ REST = """
 What failed: OpenVINO 2026.4.1 cannot compile a convolution with quantised outputs for a Cortex-A72 ("object is not initialized"), which
 has no dot products; for an emulated Cortex-A76 it can. 2024.4.0 can. A board that it fails on refuses the release.
 
-The artifacts of iree and tvm for x86 and arm64 are different machine code, so that the first table lacks them; their suites run code for a Cortex-A72. tvm
-makes no int8, so that its suite has fewer checks.
+The artifacts of iree and tvm for x86 and arm64 are different machine code, so that the first table lacks them; their suites run code for a Cortex-A72.
 
 On armv7l, tflite-runtime takes Debian's own numpy (`python3-numpy`), because there are no wheels of it; ncnn needs nothing. Bullseye's
 numpy is 1.19.5, and with that tflite-runtime 2.13.0 loads no model ("module compiled against API version 0xe"): a board that has it is refused.

@@ -34,10 +34,11 @@ def workers(module_home: Path, toolchain: Path, worker_folders: dict[str, list[P
 
 @pytest.fixture(scope="module")
 def compiled(workers: Workers) -> Callable[..., Artifact]:
-    """`compiled(path, **fields of a request)`: an artifact."""
+    """`compiled(path, **fields of a request)`: an artifact, in 32-bit floats unless they say so."""
 
     def make(source: Path, **more: Any) -> Artifact:
-        request = compile_request(source=source, target="tvm", precision="fp32", goldens=8, **more)
+        fields = {"precision": "fp32", "goldens": 8, **more}
+        request = compile_request(source=source, target="tvm", **fields)
         return compile_model(request, workers=workers)
 
     return make

@@ -161,8 +161,8 @@ def test_what_it_does_not_make_is_refused_with_what_to_do(
     with pytest.raises(ModelError, match="open axes: image") as open_axes:
         compiled(tmp_path / "open.onnx")
     assert "--input-shape" in open_axes.value.hint
-    with pytest.raises(UsageError, match="inputs and outputs cannot be integers in fp32"):
-        compiled(source, conversion=Conversion(integer_io=True))
+    with pytest.raises(UsageError, match="tvm keeps floats at inputs and outputs"):
+        compiled(source, precision="int8", calibration="synthetic", conversion=Conversion(integer_io=True))
     scaler = onnx.helper.make_node(
         "Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0, 2.0], scale=[3.0, 4.0]
     )

@@ -19,6 +19,34 @@ if TYPE_CHECKING:
 ENDS = "ends.json"  # names and types of inputs and outputs, in the compiled function's order: machine code has none
 
 
+def graph(work: StageContext, target: str) -> tuple[ModelProto, StageResult]:
+    """The graph to compile, quantised if the precision is, and the part of the stage's result that is known of it.
+
+    Args:
+        target: its name, for errors.
+
+    Raises:
+        ConversionError: the model is too large for one file, or a classical one.
+        UsageError: integer inputs and outputs, which such targets lack; or an unknown layer.
+    """
+    from edgewright.sdk import UsageError
+    from edgewright_targets._onnx.finish import refuse_large
+    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.static_graph import static
+
+    if work.integer_io:
+        raise UsageError(f"{target} keeps floats at inputs and outputs", hint="leave --integer-io out")
+    refuse_large(work)
+    method, kept, notes = "", list[str](), list[str]()
+    with static(work) as model:
+        refuse_classical(model, target)
+        if work.traits.calibrated:
+            from edgewright_targets._onnx.quantize_static import quantise
+
+            model, method, kept, notes = quantise(work)
+    return model, {**ends(model), "method": method, "kept_float": kept, "notes": notes}
+
+
 def write(
     model: ModelProto, work: StageContext, compiled: Callable[[Path, list[tuple[Cpu, Path]]], None]
 ) -> None:

@@ -23,30 +23,11 @@ def convert(work: StageContext) -> StageResult:
         ConversionError: IREE cannot compile an operator, which the error names; or the compiler crashed.
         UsageError: integer inputs and outputs, which this target lacks; or an unknown layer.
     """
-    from edgewright.sdk import UsageError
     from edgewright_targets._onnx import machine_code
-    from edgewright_targets._onnx.finish import refuse_large
-    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
-    from edgewright_targets._onnx.static_graph import static
 
-    if work.integer_io:
-        raise UsageError("iree keeps floats at inputs and outputs", hint="leave --integer-io out")
-    refuse_large(work)
-    method, kept, notes = "", list[str](), list[str]()
-    with static(work) as model:
-        refuse_classical(model, "IREE")
-        if work.traits.calibrated:
-            from edgewright_targets._onnx.quantize_static import quantise
-
-            model, method, kept, notes = quantise(work)
+    model, result = machine_code.graph(work, "iree")
     machine_code.write(model, work, partial(_compile, model))
-    return {
-        **machine_code.ends(model),
-        "requires": {RELEASE: release(metadata.version("iree-base-compiler"))},
-        "method": method,
-        "kept_float": kept,
-        "notes": notes,
-    }
+    return {**result, "requires": {RELEASE: release(metadata.version("iree-base-compiler"))}}
 
 
 def _compile(model: ModelProto, source: Path, wanted: list[tuple[Cpu, Path]]) -> None:

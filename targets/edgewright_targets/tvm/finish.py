@@ -19,24 +19,18 @@ def convert(work: StageContext) -> StageResult:
 
     Raises:
         ConversionError: TVM cannot compile an operator, which the error names; or the compiler crashed.
+        UsageError: integer inputs and outputs, which this target lacks; or an unknown layer.
     """
     from edgewright_targets._onnx import machine_code
-    from edgewright_targets._onnx.finish import refuse_large
-    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
-    from edgewright_targets._onnx.static_graph import static
 
-    refuse_large(work)
-    with static(work) as model:
-        refuse_classical(_with_tensors(model), "TVM")
+    model, result = machine_code.graph(work, "tvm")
+    _with_tensors(model)
     machine_code.write(model, work, partial(compiled, work.toolchains[TOOLCHAIN], model))
-    return {
-        **machine_code.ends(model),
-        "requires": {RELEASE: release(VERSION)},
-        "notes": ["tvm is experimental: compare its latency with other targets on your board"],
-    }
+    note = "tvm is experimental: compare its latency with other targets on your board"
+    return {**result, "requires": {RELEASE: release(VERSION)}, "notes": [*result["notes"], note]}
 
 
-def _with_tensors(model: ModelProto) -> ModelProto:
+def _with_tensors(model: ModelProto) -> None:
     """Constants as tensors, in place: TVM reads no others, such as `value_ints`."""
     import numpy as np
     from onnx import helper, numpy_helper
@@ -53,4 +47,3 @@ def _with_tensors(model: ModelProto) -> ModelProto:
                 array = np.asarray(helper.get_attribute_value(item), numbers[item.name])
                 node.attribute.remove(item)
                 node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(array)))
-    return model

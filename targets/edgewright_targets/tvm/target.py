@@ -37,13 +37,15 @@ TARGET = Target(
     name="tvm",
     title="TVM (ahead of time, experimental)",
     entry="model.so",
-    precisions=("fp32",),
+    precisions=("fp32", "int8", "int8-mixed"),
     framework="onnx",
     host_runner="tvm.host_runner",
     layers=LayerReader(
         module="_onnx.compiled_source",
+        float_by_default=("masks",),
         notes=("these are the operations that were compiled: machine code has none",),
     ),
+    steps="_onnx.compiled_source",
     tools=("onnx", "onnxruntime", "iree-base-compiler"),  # the last for its linker
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),
@@ -55,6 +57,7 @@ TARGET = Target(
         "onnx": _route("onnx", "from_onnx"),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
+    calibration_methods=("minmax", "entropy", "percentile"),
     compiles_for=("x86_64", "aarch64"),
     c_program="tvm.c_program",
     runtimes=(_row("x86_64"), _row("aarch64")),
