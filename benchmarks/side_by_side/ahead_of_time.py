@@ -60,7 +60,10 @@ def _winners(found: Found) -> str:
     ratios: dict[str, dict[str, float]] = {name: {} for name in AHEAD_OF_TIME}
     rows = []
     for (model, precision), timings in cells.items():
-        runtime = min((one for one in timings if one.target not in AHEAD_OF_TIME), key=lambda one: one.p50_ms)
+        runtimes = [one for one in timings if one.target not in AHEAD_OF_TIME]
+        if not runtimes:  # all refused it: there is nothing to compare with
+            continue
+        runtime = min(runtimes, key=lambda one: one.p50_ms)
         compiled = {one.target: one.p50_ms / runtime.p50_ms for one in timings if one.target in AHEAD_OF_TIME}
         for name, ratio in compiled.items():
             ratios[name][f"{model} {precision}"] = ratio
@@ -73,7 +76,7 @@ def _winners(found: Found) -> str:
                 f"{smallest}, {total[smallest]:.1f}", f"{runtime.target}, {total[runtime.target]:.1f}",
             ]
         )  # fmt: skip
-    said = [_said(name, ratios[name], len(cells)) for name in AHEAD_OF_TIME]
+    said = [_said(name, ratios[name], len(rows)) for name in AHEAD_OF_TIME]
     return "\n".join([_WINNERS, *said, "", table(head, rows)])
 
 

@@ -31,7 +31,8 @@ class Timing(msgspec.Struct, frozen=True, tag="timing"):
 
     Attributes:
         refused: why there is no artifact; the figures are then 0.
-        convert_s: seconds of its conversion with the comparison of its outputs, in workers that run already; 0 if it was not measured.
+        convert_s: seconds of its conversion with the comparison of its outputs, and the start of a framework's worker where it is the
+            first to need one; 0 if it was not measured.
         ratio: its p50 divided by that of the first target; `low` and `high` are the 95 % interval. 0 for the first target itself.
         process_mb: greatest memory of the process, MiB; model_mb the model's share of it. None if unknown.
         load: one-minute load average when the measurement began.

@@ -63,6 +63,8 @@ def test_the_page_on_compiled_models_says_who_wins_where(side_by_side, tmp_path)
             timings.append(results.Timing(model, "fp32", "onnxruntime", model_bytes=90000, p50_ms=0.03))
         timings.append(results.Timing(model, "fp32", "iree", model_bytes=90000, p50_ms=p50, convert_s=3.2))
     timings.append(results.Timing("LSTM", "fp32", "tvm", refused="TVM cannot compile LSTM"))
+    timings.append(results.Timing("odd", "fp32", "onnxruntime", refused="no"))
+    timings.append(results.Timing("odd", "fp32", "iree", model_bytes=90000, p50_ms=1.0))
     sizes.append(
         results.Size(
             "the lab board", "3.11.2", "x86_64", "2.36", "iree", "iree 3", 1_000_000, 2_300_000, (), 2_300_000

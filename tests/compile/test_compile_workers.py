@@ -93,6 +93,14 @@ def test_a_worker_that_is_stuck_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert caught.value.code == Code.WORKER_TIMEOUT
         busy = [sys.executable, "-c", BUSY_THEN_WAITS]
         assert workers.call("one", "subprocess", "call", args=busy) == 0
+        assert workers.call("one", "subprocess", "call", args=busy, start_new_session=True) == 0
+
+
+def test_without_proc_no_worker_is_taken_for_stuck(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process_group, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "_PROC", tmp_path / "proc")
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers:
+        assert workers.call("one", "subprocess", "call", args=["sleep", "2.5"]) == 0
 
 
 def test_the_users_own_code_may_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -191,4 +199,4 @@ def test_memory_is_counted_while_processes_end(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Path, "stat", gone)
     monkeypatch.setattr(os, "listdir", lambda _: ["self", "4194305", str(os.getpid())])
-    assert process_group.usage(os.getpgid(0)).memory_mb > 0
+    assert process_group.usage(os.getpid()).memory_mb > 0

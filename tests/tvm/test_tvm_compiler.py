@@ -152,6 +152,17 @@ def test_a_form_of_an_operator_that_it_cannot_take_is_named_with_its_node(
         compiled(tmp_path / "best.onnx")
 
 
+def test_a_graph_that_only_passes_its_input_through_computes_nothing(
+    compiled: Compiled, tmp_path: Path
+) -> None:
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "same", [x], [y])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, str(tmp_path / "same.onnx"))
+    with pytest.raises(ConversionError, match=r"TVM cannot compile the model: it computes nothing"):
+        compiled(tmp_path / "same.onnx")
+
+
 def test_what_it_does_not_make_is_refused_with_what_to_do(
     compiled: Compiled, source: Path, tmp_path: Path
 ) -> None:

@@ -49,8 +49,9 @@ def compiled(python: Path, model: ModelProto, source: Path, wanted: list[tuple[C
     failure = source.with_name(FAILURE)
     if failure.is_file():
         raise _refused(json.loads(failure.read_text("utf-8")), model)
+    _no_error(said)
     for folder, (cpu, made) in zip(folders, wanted, strict=True):
-        objects = sorted((source.parent / folder).glob("*.o"))
+        objects = sorted((source.parent / folder).glob("*.o"), key=lambda one: int(one.stem))
         if not objects:
             raise _failed((said.strip().splitlines() or ["no message"])[-1])
         _link(objects, cpu, made)
@@ -81,10 +82,10 @@ def _link(objects: list[Path], cpu: Cpu, made: Path) -> None:
     stubs = []
     for needed in _NEEDED:
         stubs.append(f"needed-{needed}")
-        _run([*linker(cpu), "-soname", needed, names[-1], "-o", stubs[-1]], objects[0].parent)
+        _no_error(_run([*linker(cpu), "-soname", needed, names[-1], "-o", stubs[-1]], objects[0].parent))
     # every symbol is looked up as the file is loaded: one that is missing then ends in an error, not in the end of the process
     flags = ["-z", "now", "--no-as-needed", "--strip-all"]
-    _run([*linker(cpu), *flags, *names, *stubs, "-o", str(made)], objects[0].parent)
+    _no_error(_run([*linker(cpu), *flags, *names, *stubs, "-o", str(made)], objects[0].parent))
     if not made.is_file():
         raise _failed("the linker made no file")
 
@@ -100,7 +101,7 @@ def linker(cpu: Cpu) -> list[str]:
 
 
 def _run(program: list[str], folder: Path) -> str:
-    """What a program prints, run in a folder. Raises ConversionError if it crashes or prints an error."""
+    """What a program prints, run in a folder. Raises ConversionError if it crashes or does not end."""
     from edgewright.sdk import Code, ConversionError
 
     try:
@@ -117,10 +118,14 @@ def _run(program: list[str], folder: Path) -> str:
     print(done.stdout)  # noqa: T201 - a worker's stdout is its log
     if done.returncode < 0:
         raise _failed(f"the compiler crashed (signal {-done.returncode})")
-    error_line = _SAYS_ERROR.search(done.stdout)
-    if error_line is not None:
-        raise _failed(error_line["what"])
     return done.stdout
+
+
+def _no_error(said: str) -> None:
+    """Raises ConversionError if a program printed an error."""
+    line = _SAYS_ERROR.search(said)
+    if line is not None:
+        raise _failed(line["what"])
 
 
 def _refused(failure: dict[str, Any], model: ModelProto) -> ConversionError:

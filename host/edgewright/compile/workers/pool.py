@@ -251,7 +251,7 @@ class Workers:
     def _wait(self, process: subprocess.Popen[bytes], framework: str, what: str) -> None:
         """Waits until the process answers, dies, grows too large, or does nothing any more."""
         pipe = cast(BinaryIO, process.stdout)
-        watch = IdleWatch()
+        watch = IdleWatch(process.pid)
         while not select.select([pipe], [], [], POLL_SECONDS)[0]:
             now = usage(process.pid)
             # the user's own code may wait for a network or a person
