@@ -23,6 +23,7 @@ from edgewright.nouns.cpu import CPUS, Cpu
 from edgewright.nouns.verdict import Compared
 from edgewright.runtimes import wheel_sets, wheels
 
+HERE = Path(__file__).parent
 STRICT = "CFLAGS=-O1 -Wall -Wextra -Wpedantic -Wshadow -Werror"
 SANITIZED = "CFLAGS=-g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
 EMULATED = ("qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a72")
@@ -45,7 +46,7 @@ def answers(folder: Path, number: int, *before: str) -> list[np.ndarray]:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     inputs = [f"goldens/{number}/input_{k}.bin" for k in range(2)]
-    code, lines, said = ran(*before, "./two_ends", "--output", out, *inputs, at=folder)
+    code, lines, said = ran(*before, "./two_ends_model", "--output", out, *inputs, at=folder)
     assert (code, said) == (0, []) and [line.split()[0] for line in lines] == ["scores", "best"]
     return [np.fromfile(out / f"output_{k}.bin", dtype) for k, dtype in enumerate((np.float32, np.int64))]
 
@@ -59,7 +60,7 @@ def check_answers(folder: Path, artifact: Artifact, *before: str) -> None:
         assert np.allclose(scores, wanted[0][number].ravel(), rtol=1e-4, atol=1e-5)
         assert best.tolist() == wanted[1][number].tolist()
     assert len({scores.tobytes() for scores, _ in found}) == 4
-    code, lines, said = ran(*before, "./two_ends", "--check", at=folder)
+    code, lines, said = ran(*before, "./two_ends_model", "--check", at=folder)
     assert (code, said) == (0, []) and lines[-1] == f"right for all {artifact.manifest.goldens.count} inputs"
 
 
@@ -85,9 +86,9 @@ def test_a_program_for_this_machine(native: tuple[ExportedProgram, Artifact], ap
     exported, artifact = native
     check_answers(app, artifact)
     assert answers(app, 0)[0].tolist() == answers(app, 0)[0].tolist()
-    code, lines, _ = ran(app / "two_ends", "--threads", 2, at=Path("/"))  # on zeros, from anywhere
+    code, lines, _ = ran(app / "two_ends_model", "--threads", 2, at=Path("/"))  # on zeros, from anywhere
     assert code == 0 and lines[1].startswith("best int64 [1]: ")
-    assert {"two_ends.h", "main.c", "Makefile", "README.md", "model.so", "lib/libtvm_ffi.so"} <= set(
+    assert {"two_ends_model.h", "main.c", "Makefile", "README.md", "model.so", "lib/libtvm_ffi.so"} <= set(
         exported.files
     )
     assert any(one.startswith("licenses/apache-tvm/") for one in exported.files)
@@ -98,38 +99,17 @@ def test_a_program_for_this_machine(native: tuple[ExportedProgram, Artifact], ap
 
 
 def test_memory_is_used_as_it_should_be(app: Path) -> None:
-    (app / "two_ends").unlink()
+    (app / "two_ends_model").unlink()
     built(app, SANITIZED)
-    assert ran("./two_ends", "--check", at=app)[0] == 0
-    code, _, said = ran("./two_ends", "goldens/0/input_0.bin", "Makefile", at=app)
+    assert ran("./two_ends_model", "--check", at=app)[0] == 0
+    code, _, said = ran("./two_ends_model", "goldens/0/input_0.bin", "Makefile", at=app)
     assert code == 1 and len(said) == 1  # and no report of the sanitizer
 
 
 def test_an_application_may_pass_memory_of_any_alignment(app: Path) -> None:
-    (app / "main.c").write_text(
-        '#include "two_ends.h"\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
-        "static char room[TWO_ENDS_INPUT_1_BYTES + 64], out[2][TWO_ENDS_OUTPUT_0_BYTES + 64];\n"
-        "int main(void) {\n"
-        "    two_ends_model *models[2] = {two_ends_open(\".\", 1), two_ends_open(\".\", 1)};\n"
-        "    if (!models[0] || !models[1]) return 1;\n"
-        "    for (int shift = 0; shift < 64; shift++) {\n"
-        "        memset(room + shift, 1, TWO_ENDS_INPUT_1_BYTES);\n"
-        "        const void *inputs[] = {room + shift, room + shift};\n"
-        "        long long best[2];\n"
-        "        for (int k = 0; k < 2; k++) {\n"
-        "            void *outputs[] = {out[k] + (k ? shift : 0), &best[k]};\n"
-        "            if (two_ends_run(models[k], inputs, outputs)) return 2;\n"
-        "        }\n"
-        "        if (memcmp(out[0], out[1] + shift, TWO_ENDS_OUTPUT_0_BYTES)) return 3;\n"
-        "    }\n"
-        "    two_ends_close(models[0]);\n"
-        "    two_ends_close(models[1]);\n"
-        "    two_ends_close(NULL);\n"
-        '    return two_ends_open("nowhere", 1) || !strstr(two_ends_error(), "nowhere/model.so");\n'
-        "}\n"
-    )  # fmt: skip
+    shutil.copy(HERE / "alignment.c", app / "main.c")
     built(app, STRICT)
-    assert ran("./two_ends", at=app) == (0, [], [])
+    assert ran("./two_ends_model", at=app) == (0, [], [])
 
 
 def test_bad_files_give_one_line(app: Path) -> None:
@@ -139,7 +119,7 @@ def test_bad_files_give_one_line(app: Path) -> None:
     short.write_bytes(b"12345678901")
 
     def refused(*words: object) -> str:
-        code, lines, said = ran("./two_ends", *words, at=app)
+        code, lines, said = ran("./two_ends_model", *words, at=app)
         assert (code, lines, len(said)) == (1, [], 1), (words, code, said)
         return said[0]
 
@@ -155,10 +135,10 @@ def test_bad_files_give_one_line(app: Path) -> None:
     assert "cannot read" in refused(*good) and "No such file" in refused(*good)
     (app / "model.so").write_bytes(whole)
     shutil.copy(app / "goldens/1/output_0.bin", app / "goldens/0/output_0.bin")
-    code, lines, said = ran("./two_ends", "--check", at=app)
+    code, lines, said = ran("./two_ends_model", "--check", at=app)
     assert code == 1 and "WRONG" in lines[0] and said == ["error: the outputs differ from the source model's"]
     (app / "lib/libtvm_ffi.so").unlink()
-    code, _, said = ran("./two_ends", at=app)
+    code, _, said = ran("./two_ends_model", at=app)
     assert code == 127 and len(said) == 1 and "libtvm_ffi.so" in said[0]  # the message of the system
 
 
@@ -166,14 +146,14 @@ def test_bad_files_give_one_line(app: Path) -> None:
     "words", [("--threads", "x"), ("--threads", "0"), ("--odd",), ("--check", "file"), ("--output",)]
 )
 def test_wrong_options_show_the_right_ones(app: Path, words: tuple[str, ...]) -> None:
-    code, lines, said = ran("./two_ends", *words, at=app)
-    assert (code, lines) == (2, []) and said[0].startswith("usage: ./two_ends")
+    code, lines, said = ran("./two_ends_model", *words, at=app)
+    assert (code, lines) == (2, []) and said[0].startswith("usage: ./two_ends_model")
 
 
 def test_a_full_disk_is_an_error(app: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            ["./two_ends"], cwd=app, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            ["./two_ends_model"], cwd=app, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert done.returncode == 1 and done.stderr == "error: cannot write to stdout\n"
 
@@ -197,7 +177,7 @@ def test_a_program_for_a_board(artifact_for: Callable[[str], Artifact], tmp_path
     )
     folder = export_c(newer, tmp_path / "newer").folder
     built(folder)
-    code, _, said = ran(*EMULATED, "./two_ends", at=folder)
+    code, _, said = ran(*EMULATED, "./two_ends_model", at=folder)
     assert code == 1 and said == [
         "error: this CPU lacks atomics: the model was compiled for cortex-a76 (aarch64)"
     ]
@@ -221,7 +201,7 @@ def test_the_command(
     monkeypatch.chdir(tmp_path)
     name = native[1].id[:12]
     shown = command_line("export", name, "--lang", "c", "--dry-run")
-    assert shown.code == 0 and "two_ends.h" in shown.out and "nothing was written" in shown.err
+    assert shown.code == 0 and "two_ends_model.h" in shown.out and "nothing was written" in shown.err
     assert list(tmp_path.iterdir()) == []
     found = command_line("export", name, "--lang", "c", "--json").json["program"]
     assert (found["name"], found["folder"], found["compiler"]) == ("two_ends", "two_ends-c", "gcc")
@@ -306,8 +286,8 @@ def test_a_check_that_c_cannot_make_is_left_out(
     manifest = msgspec.structs.replace(native[1].manifest, compare=own)
     folder = export_c(Artifact(folder=native[1].folder, manifest=manifest), tmp_path / "app").folder
     built(folder, STRICT)
-    code, lines, said = ran("./two_ends", "--check", at=folder)
+    code, lines, said = ran("./two_ends_model", "--check", at=folder)
     assert (code, lines) == (1, []) and said == [
         "error: this artifact has no limits that a C program can check"
     ]
-    assert ran("./two_ends", at=folder)[0] == 0
+    assert ran("./two_ends_model", at=folder)[0] == 0

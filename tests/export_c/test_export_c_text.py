@@ -27,9 +27,7 @@ STRANGE = ['a"b\\n', "??/", "%s%n", "ew_x EW_Y @TITLE@", "x\n\x1b[31m", "*/ #err
         ("digits-v1.keras", "digits_v1"),
         ("MobileNet v2.onnx", "mobilenet_v2"),
         ("net.py:make", "net"),
-        ("string.onnx", "model_string"),
-        ("main.tflite", "model_main"),
-        ("Makefile", "model_makefile"),
+        ("string.onnx", "string"),
         ("sem.h5", "model_sem"),
         ("3d.onnx", "model_3d"),
         ("日本.onnx", "model"),
@@ -68,14 +66,14 @@ def test_any_names_compile_and_come_back_as_they_were(tmp_path: Path) -> None:
     made = artifact(tmp_path, STRANGE)
     manifest = made.manifest
     cpu = CPUS["x86_64", "x86-64"]
-    (tmp_path / "net.h").write_text(header.header(made, cpu, "net"))
+    (tmp_path / "net_model.h").write_text(header.header(made, cpu, "net"))
     body = text.named(header.tables(made, cpu), "net")
     arrays = [np.zeros((2, *spec.shape), spec.dtype) for spec in (*manifest.inputs, *manifest.outputs)]
     count = len(manifest.inputs)
     save(tmp_path / "goldens.npz", arrays[:count], arrays[count:])
     goldens.write(made, tmp_path, "net")
     main = (
-        f'#include "net.h"\n#include "goldens.h"\n#include <stdio.h>\n{body}\n'
+        f'#include "net_model.h"\n#include "goldens.h"\n#include <stdio.h>\n{body}\n'
         "int main(void) {\n"
         "    for (int i = 0; i < NET_INPUTS; i++) printf(\"%s|%zu\\n\", net_inputs[i].name, net_inputs[i].bytes);\n"
         "    return net_golden_limits[0].bytes == 0 || !net_cpu_features[0];\n"

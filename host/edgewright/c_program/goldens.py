@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.c_program.text import named, number, quoted
+from edgewright.c_program.text import named, number, quoted, write_text
 from edgewright.compile.data import goldens
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.verdict import Limits
@@ -33,7 +33,7 @@ def write(artifact: Artifact, folder: Path, name: str) -> None:
     inputs = [
         array.astype(spec.dtype, copy=False) for array, spec in zip(inputs, manifest.inputs, strict=True)
     ]
-    (folder / "goldens.h").write_text(named(_header(manifest, outputs, counts), name))
+    write_text(folder / "goldens.h", named(_header(manifest, outputs, counts), name))
     for index in range(manifest.goldens.count):
         place = folder / FOLDER / str(index)
         place.mkdir(parents=True)

@@ -18,7 +18,7 @@ def size(spec: TensorSpec) -> int:
 
 
 def header(artifact: Artifact, cpu: Cpu, name: str) -> str:
-    """The text of `<name>.h`."""
+    """The text of `<name>_model.h`."""
     manifest = artifact.manifest
     kinds = (("INPUT", manifest.inputs), ("OUTPUT", manifest.outputs))
     rank = max(len(spec.shape) for _, specs in kinds for spec in specs)

@@ -14,7 +14,7 @@ import msgspec
 from edgewright import targets
 from edgewright.c_program import goldens, readme, runtime
 from edgewright.c_program.header import header, tables
-from edgewright.c_program.text import PARTS, comment, filled, identifier, named, quoted
+from edgewright.c_program.text import chosen, comment, filled, identifier, named, quoted, read, write_text
 from edgewright.errors import Code, EdgewrightError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
@@ -32,7 +32,7 @@ class ExportedProgram(Noun, frozen=True, kw_only=True):
     """A C program that was written, or would be.
 
     Attributes:
-        name: of the model in C: of its header, its program, and before each name.
+        name: of the model in C: it stands before each name, and the files are `<name>_model.h`, `.c` and the program `<name>_model`.
         files: their paths in the folder, sorted. Empty in a dry run.
         size: bytes of the model and of the libraries, which a board needs besides the program. 0 in a dry run.
         runtime: name and version.
@@ -53,18 +53,19 @@ class Export:
 
     Args:
         output: the new folder; by default `<name>-c` in this one.
+        name: of the model in C; by default it comes from that of its source file.
 
     Raises:
-        UsageError: its target cannot be exported to C, or there cannot be a new folder at `output`.
+        UsageError: its target cannot be exported to C, `name` is none in C, or there cannot be a new folder at `output`.
         EdgewrightError: `no-wheel`, its runtime has no wheel for the CPU.
     """
 
-    def __init__(self, artifact: Artifact, output: Path | None) -> None:
+    def __init__(self, artifact: Artifact, output: Path | None, name: str | None = None) -> None:
         self._artifact = artifact
         manifest = artifact.manifest
         self._target = targets.load(manifest.target)
         self._cpu = _cpu(artifact, self._target)
-        self._name = identifier(manifest.source.file)
+        self._name = identifier(manifest.source.file) if name is None else chosen(name)
         self._folder = output or Path(f"{self._name}-c")
         if self._folder.exists() or self._folder.is_symlink():
             raise UsageError(
@@ -114,11 +115,7 @@ class Export:
                 )
                 scratch.rename(self._folder)
         except OSError as error:
-            raise EdgewrightError(
-                f"cannot write {self._folder}: {error.strerror}",
-                hint="name a new folder in one that exists, on a disk with free space: --output FOLDER",
-                code=Code.IO,
-            ) from error
+            raise _failure(self._folder, error) from error
         runtime_name = f"{row.distribution} {row.version}"
         return msgspec.structs.replace(self.described(), runtime=runtime_name, files=found, size=size)
 
@@ -126,10 +123,10 @@ class Export:
         """Writes all files but the libraries and the README."""
         manifest = self._artifact.manifest
         shutil.copyfile(self._artifact.folder / manifest.entry, folder / manifest.entry)
-        (folder / f"{self._name}.h").write_text(header(self._artifact, self._cpu, self._name))
-        (folder / f"{self._name}.c").write_text(named(self._source(part), self._name))
-        (folder / "main.c").write_text(named((PARTS / "main.c").read_text(), self._name))
-        (folder / "Makefile").write_text(self._makefile(part))
+        write_text(folder / f"{self._name}_model.h", header(self._artifact, self._cpu, self._name))
+        write_text(folder / f"{self._name}_model.c", named(self._source(part), self._name))
+        write_text(folder / "main.c", named(read("main.c"), self._name))
+        write_text(folder / "Makefile", self._makefile(part))
         goldens.write(self._artifact, folder, self._name)
 
     def _source(self, part: CProgram) -> str:
@@ -149,8 +146,8 @@ class Export:
             "\n".join(f"#include <{one}>" for one in _INCLUDES),
             "\n".join(defined),
             tables(self._artifact, self._cpu),
-            (PARTS / f"cpu_{self._cpu.arch}.c").read_text().rstrip(),
-            (PARTS / "common.c").read_text().rstrip(),
+            read(f"cpu_{self._cpu.arch}.c").rstrip(),
+            read("common.c").rstrip(),
             part.source.rstrip(),
         )
         return "\n\n".join(parts) + "\n"
@@ -171,12 +168,33 @@ class Export:
 @contextlib.contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
     """A new folder beside this one, which is removed unless it was renamed."""
-    scratch = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=f".{folder.name[:100]}."))
+    scratch = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=_prefix(folder)))
     try:
         scratch.chmod(0o755)
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name[:100]}."
+
+
+def _failure(folder: Path, error: OSError) -> EdgewrightError:
+    """What to tell the user: a file of the artifact or of a wheel could not be read, or the folder not be written."""
+    beside = str(folder.absolute().parent.resolve() / _prefix(folder))
+    names = [one for one in (error.filename, error.filename2) if one is not None]  # to copy has two
+    if names and not any(str(Path(one).resolve()).startswith(beside) for one in names):
+        return EdgewrightError(
+            f"cannot read {error.filename}: {error.strerror}",
+            hint="see that you may read this file, then run this again",
+            code=Code.IO,
+        )
+    return EdgewrightError(
+        f"cannot write {folder}: {error.strerror}",
+        hint="name a new folder in one that exists, on a disk with free space: --output FOLDER",
+        code=Code.IO,
+    )
 
 
 def _checksum(path: Path) -> int:

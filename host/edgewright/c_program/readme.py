@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.c_program.header import size
-from edgewright.c_program.text import comment, filled
+from edgewright.c_program.text import comment, filled, write_text
 from edgewright.nouns.artifact import Artifact, TensorSpec
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write(folder: Path, artifact: Artifact, exported: ExportedProgram, glibc: st
         "EMULATED": _EMULATED.get(exported.cpu.arch, ""),
         "TENSORS": "\n".join(_rows("input", manifest.inputs) + _rows("output", manifest.outputs)),
     }
-    (folder / "README.md").write_text(filled("README.md", exported.name, places))
+    write_text(folder / "README.md", filled("README.md", exported.name, places))
 
 
 def _rows(kind: str, specs: tuple[TensorSpec, ...]) -> list[str]:

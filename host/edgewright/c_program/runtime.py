@@ -94,19 +94,20 @@ def unpack(found: Sequence[Wheel], libraries: Sequence[str], folder: Path) -> No
 
 
 def _licences(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Copies the licences and notices of a wheel."""
+    """Copies the licences and notices of a wheel, under their paths in its `licenses/`: several parts may have a LICENSE."""
     for info in archive.infolist():
-        path = PurePosixPath(info.filename)
-        if path.parts[0].endswith(".dist-info") and path.name.upper().startswith(
-            ("LICEN", "NOTICE", "COPYING")
-        ):
-            folder.mkdir(parents=True, exist_ok=True)
-            _extract(archive, info, folder / path.name)
+        place, *below = PurePosixPath(info.filename).parts or ("",)
+        if below[:1] == ["licenses"]:
+            below = below[1:]
+        if not place.endswith(".dist-info") or not below or ".." in below or info.is_dir():
+            continue
+        if below[-1].upper().startswith(("LICEN", "NOTICE", "COPYING")):
+            to = folder.joinpath(*below)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            _extract(archive, info, to)
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path) -> None:
-    if info.is_dir():
-        return
     if info.file_size > _MOST:
         raise EdgewrightError(
             f"too large for a library: {info.filename}, {info.file_size} bytes", hint="upgrade edgewright"

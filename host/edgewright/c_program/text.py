@@ -7,16 +7,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgewright.errors import UsageError
+
 PARTS = Path(__file__).with_name("parts")
 
-# headers and functions of the C library and of POSIX have these, or files and targets of the exported folder
-_TAKEN = {
-    "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp", "signal",
-    "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads",
-    "time", "uchar", "wchar", "wctype", "main", "mq", "sem", "shm", "goldens", "lib", "licenses", "makefile", "gnumakefile", "check",
-    "clean",
-}  # fmt: skip
+# the C library has functions such as `sem_open` and `svc_run`, which a model's own would replace in the whole process
+_TAKEN = {"aio", "argp", "fts", "fts64", "gai", "iconv", "mq", "pidfd", "sem", "shm", "svc"}
 _LONGEST = 40
+_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST - 1}}}")
 _PREFIX = re.compile(r"\b(ew|EW)_(?=\w)")
 _OWN_HEADER = '"ew.h"'
 
@@ -30,15 +28,44 @@ def identifier(file: str) -> str:
     return name
 
 
+def chosen(name: str) -> str:
+    """A name that a user gave to a model in C.
+
+    Raises:
+        UsageError: names in C cannot begin with it.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"not a name in C: {name!r}",
+            hint=f"begin with a letter; take letters, digits and underscores of ASCII, at most {_LONGEST}",
+        )
+    if name in _TAKEN:
+        raise UsageError(
+            f"the C library has functions whose names begin with {name}_",
+            hint=f"take another name: model_{name}",
+        )
+    return name
+
+
+def read(part: str) -> str:
+    """A file of `parts`."""
+    return (PARTS / part).read_text(encoding="utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, in UTF-8 whatever the user's locale is."""
+    path.write_text(text, encoding="utf-8")
+
+
 def named(text: str, name: str) -> str:
-    """Text of a template with the model's prefix instead of `ew_` and `EW_`."""
-    text = text.replace(_OWN_HEADER, f'"{name}.h"')
+    """Text of a template with the model's prefix instead of `ew_` and `EW_`, and with its header instead of `ew.h`."""
+    text = text.replace(_OWN_HEADER, f'"{name}_model.h"')
     return _PREFIX.sub(lambda found: f"{name if found[1] == 'ew' else name.upper()}_", text)
 
 
 def filled(part: str, name: str, places: Mapping[str, str]) -> str:
     """A template from `parts` with the model's prefix, and with a text for each `@PLACE@`, unchanged."""
-    pieces = re.split(r"@([A-Z]+)@", named((PARTS / part).read_text(), name))
+    pieces = re.split(r"@([A-Z]+)@", named(read(part), name))
     pieces[1::2] = [places[one] for one in pieces[1::2]]
     return "".join(pieces)
 

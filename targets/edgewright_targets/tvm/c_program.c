@@ -154,23 +154,15 @@ static int load(ew_model *model, const char *path) {
     return 0;
 }
 
-static DLDataType element(const char *dtype) {
-    static const struct {
-        const char *name;
-        DLDataType type;
-    } known[] = {
-        {"bool", {kDLBool, 8, 1}},   {"float16", {kDLFloat, 16, 1}}, {"float32", {kDLFloat, 32, 1}},
-        {"float64", {kDLFloat, 64, 1}}, {"int8", {kDLInt, 8, 1}},    {"int16", {kDLInt, 16, 1}},
-        {"int32", {kDLInt, 32, 1}},  {"int64", {kDLInt, 64, 1}},     {"uint8", {kDLUInt, 8, 1}},
-        {"uint16", {kDLUInt, 16, 1}}, {"uint32", {kDLUInt, 32, 1}},  {"uint64", {kDLUInt, 64, 1}},
-    };
-    size_t i = 0;
-    while (i + 1 < sizeof known / sizeof *known && strcmp(known[i].name, dtype))
-        i++;
-    return known[i].type;
+/* Sets an environment variable unless it has this value: to set one races with threads that read any. `own`: not the user's choice. */
+static void set(const char *name, const char *value, int own) {
+    const char *found = getenv(name);
+    if (!found || (own && strcmp(found, value)))
+        setenv(name, value, 1);
 }
 
 ew_model *ew_open(const char *folder, int threads) {
+    static const DLDataType types[EW_INPUTS] = EW_INPUT_TYPES;
     message[0] = '\0';
     ew_model *model = NULL;
     char *path = joined(folder, EW_FILE);
@@ -178,9 +170,9 @@ ew_model *ew_open(const char *folder, int threads) {
         goto end;
     char number[16];
     snprintf(number, sizeof number, "%d", threads > 0 ? threads : 1);
-    setenv("TVM_NUM_THREADS", number, 1);
-    setenv("TVM_BIND_THREADS", "0", 0);           /* otherwise it binds the caller's thread to CPUs */
-    setenv("TVM_THREAD_POOL_SPIN_COUNT", "0", 0); /* otherwise idle threads yield in a loop and lose their turn on a busy board */
+    set("TVM_NUM_THREADS", number, 1);
+    set("TVM_BIND_THREADS", "0", 0);           /* otherwise it binds the caller's thread to CPUs */
+    set("TVM_THREAD_POOL_SPIN_COUNT", "0", 0); /* otherwise idle threads yield in a loop and lose their turn on a busy board */
     model = calloc(1, sizeof *model);
     if (!model) {
         failed("out of memory");
@@ -190,7 +182,7 @@ ew_model *ew_open(const char *folder, int threads) {
         const ew_tensor *about = &ew_inputs[i];
         model->inputs[i].device.device_type = kDLCPU;
         model->inputs[i].ndim = about->rank;
-        model->inputs[i].dtype = element(about->dtype);
+        model->inputs[i].dtype = types[i];
         model->inputs[i].shape = (int64_t *)about->shape; /* only read */
     }
     if (load(model, path)) {
@@ -223,6 +215,7 @@ static int copied(const ew_model *model, size_t i, int64_t parts, void *to) {
 int ew_run(ew_model *model, const void *const *inputs, void *const *outputs) {
     static const int places[EW_INPUTS] = EW_INPUT_PLACES;
     TVMFFIAny arguments[1 + EW_INPUTS] = {text(EW_FUNCTION)};
+    message[0] = '\0';
     for (size_t i = 0; i < EW_INPUTS; i++) { /* the runtime copies them, so they may have any alignment */
         model->inputs[i].data = (void *)inputs[i];
         arguments[1 + places[i]].type_index = kTVMFFIDLTensorPtr;

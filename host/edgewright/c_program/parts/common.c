@@ -54,8 +54,12 @@ static char *joined(const char *folder, const char *name) {
 
 /* Checks that this CPU has the features that the machine code uses. Returns 0 or -1. */
 static int check_cpu(void) {
-    for (size_t i = 0; ew_cpu_features[i]; i++)
-        if (!cpu_has(ew_cpu_features[i]))
+    for (size_t i = 0; ew_cpu_features[i]; i++) {
+        int has = cpu_has(ew_cpu_features[i]);
+        if (has < 0)
+            return failed("cannot read what this CPU has: /proc/cpuinfo: %s", strerror(errno));
+        if (!has)
             return failed("this CPU lacks %s: the model was compiled for %s", ew_cpu_features[i], EW_CPU);
+    }
     return 0;
 }

@@ -1,14 +1,14 @@
-/* Whether this CPU has a feature, by the name that /proc/cpuinfo has for it. */
+/* Whether this CPU has a feature, by the name that /proc/cpuinfo has for it; -1 if that cannot be read. */
 static int cpu_has(const char *feature) {
-    char line[8192];
+    char line[8192], *rest;
     int found = 0;
     FILE *file = fopen("/proc/cpuinfo", "r");
     if (!file)
-        return 1; /* not known */
+        return -1;
     while (!found && fgets(line, sizeof line, file)) {
         if (strncmp(line, "flags", 5))
             continue;
-        for (char *word = strtok(line, " \t\n"); word && !found; word = strtok(NULL, " \t\n"))
+        for (char *word = strtok_r(line, " \t\n", &rest); word && !found; word = strtok_r(NULL, " \t\n", &rest))
             found = !strcmp(word, feature);
         break;
     }

@@ -9,8 +9,8 @@
  *         fprintf(stderr, "%s\n", ew_error());
  *     ew_close(model);
  */
-#ifndef EW_H
-#define EW_H
+#ifndef EW_MODEL_H
+#define EW_MODEL_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +47,11 @@ typedef struct ew_model ew_model;
 /* Opens the model.
  *
  * folder: the folder of the model's file, such as "." or "/opt/app".
- * threads: the number of threads that run it, at least 1. The models of a process share them: open all with the same number.
+ * threads: the number of threads that run it, at least 1 and the caller's included. All models that one thread opens share them,
+ *     and each thread that opens models has its own: open all models of a process with the same number.
+ *
+ * Open a first model before you start other threads: it sets environment variables, from which the runtime takes its settings, and
+ * no thread may read the environment meanwhile. Later calls with the same number set none.
  *
  * Returns NULL if it cannot be opened; ew_error() says why.
  */
@@ -65,7 +69,7 @@ int ew_run(ew_model *model, const void *const *inputs, void *const *outputs);
 /* Closes the model; NULL is allowed. */
 void ew_close(ew_model *model);
 
-/* What went wrong last in this thread, as one line; empty if nothing did. It is valid until the next call. */
+/* What went wrong in this thread's last call of ew_open or ew_run, as one line; empty if nothing did. Valid until the next call. */
 const char *ew_error(void);
 
 #ifdef __cplusplus

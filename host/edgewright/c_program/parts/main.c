@@ -169,16 +169,17 @@ static void compare(struct difference *sum, int k, const void *out, const void *
     }
 }
 
-/* The path of a golden's file. */
-static const char *golden(const char *folder, int number, const char *kind, int tensor) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/goldens/%d/%s_%d.bin", folder, number, kind, tensor);
-    return path;
+/* Reads a golden's file, which must have this many bytes. */
+static int read_golden(const char *folder, int at, const char *kind, int tensor, void *to, size_t bytes) {
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s/goldens/%d/%s_%d.bin", folder, at, kind, tensor) >= sizeof path)
+        return fail("the name of the model's folder is too long");
+    return read_file(path, to, bytes);
 }
 
 static int check_one(ew_model *model, struct buffers *room, const char *folder, int at, struct difference *sums) {
     for (int i = 0; i < EW_INPUTS; i++)
-        if (read_file(golden(folder, at, "input", i), room->inputs[i], ew_inputs[i].bytes))
+        if (read_golden(folder, at, "input", i, room->inputs[i], ew_inputs[i].bytes))
             return -1;
     if (ew_run(model, (const void *const *)room->inputs, room->outputs))
         return fail(ew_error());
@@ -190,9 +191,9 @@ static int check_one(ew_model *model, struct buffers *room, const char *folder, 
         if (!wanted || (ew_golden_limits[k].masked && !counts))
             bad = fail("out of memory");
         if (!bad)
-            bad = read_file(golden(folder, at, "output", k), wanted, ew_golden_limits[k].bytes);
+            bad = read_golden(folder, at, "output", k, wanted, ew_golden_limits[k].bytes);
         if (!bad && counts)
-            bad = read_file(golden(folder, at, "counts", k), counts, values);
+            bad = read_golden(folder, at, "counts", k, counts, values);
         if (!bad)
             compare(&sums[k], k, room->outputs[k], wanted, counts);
         free(counts);
@@ -212,15 +213,15 @@ static int check(ew_model *model, struct buffers *room, const char *folder) {
     for (int k = 0; k < EW_OUTPUTS; k++) {
         const ew_limits *limits = &ew_golden_limits[k];
         if (limits->unequal >= 0) {
-            int low = sums[k].unequal > limits->unequal;
+            int wrong = sums[k].unequal > limits->unequal;
             printf("%s: %.0f values differ, at most %.0f may: %s\n", ew_outputs[k].name, sums[k].unequal, limits->unequal,
-                   low ? "WRONG" : "right");
-            bad |= low;
+                   wrong ? "WRONG" : "right");
+            bad |= wrong;
         } else {
-            int low = !(sums[k].error <= limits->error && sums[k].noise <= limits->noise);
+            int wrong = !(sums[k].error <= limits->error && sums[k].noise <= limits->noise);
             printf("%s: greatest error %.3g of %.3g, noise %.3g of %.3g: %s\n", ew_outputs[k].name, sums[k].error,
-                   limits->error, sums[k].noise, limits->noise, low ? "WRONG" : "right");
-            bad |= low;
+                   limits->error, sums[k].noise, limits->noise, wrong ? "WRONG" : "right");
+            bad |= wrong;
         }
     }
     if (bad)

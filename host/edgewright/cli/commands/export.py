@@ -23,8 +23,14 @@ def export(
     language: Annotated[str, typer.Option("--lang", metavar="LANGUAGE", help="Language of the program: c.")],
     output: Annotated[
         Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="The new folder; default: NAME-c in this one."),
+    ] = None,
+    name: Annotated[
+        str | None,
         typer.Option(
-            "--output", "-o", metavar="FOLDER", help="The new folder; default: MODEL-c in this one."
+            "--name",
+            metavar="NAME",
+            help="Name of the model in C, before all names; default: from its source file.",
         ),
     ] = None,
     dry_run: options.DRY_RUN = False,
@@ -38,7 +44,7 @@ def export(
 
     if language != "c":
         raise UsageError(f"no programs in this language: {language}", hint="the only one is --lang c")
-    wanted = export_of(artifact, output)
+    wanted = export_of(artifact, output, name)
     if dry_run:
         found = wanted.described()
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from edgewright.cli import render
@@ -14,8 +15,8 @@ def show(found: ExportedProgram, *, dry_run: bool) -> None:
     """Prints what was written, or would be, and what comes next."""
     rows = [
         ("folder", str(found.folder)),
-        ("program", found.name),
-        ("header", f"{found.name}.h"),
+        ("program", f"{found.name}_model"),
+        ("header", f"{found.name}_model.h"),
         ("for", found.cpu.title),
         ("compiler", found.compiler),
         ("runtime", found.runtime),
@@ -26,4 +27,6 @@ def show(found: ExportedProgram, *, dry_run: bool) -> None:
     if dry_run:
         render.ending("nothing was written: leave out --dry-run to write it")
     else:
-        render.ending(f"next: `make -C {found.folder}`; {found.folder}/README.md says how to copy and run it")
+        render.ending(
+            f"next: `make -C {shlex.quote(str(found.folder))}`; {found.folder}/README.md says how to copy and run it"
+        )
