@@ -28,6 +28,7 @@ from truth.cases import Absent
 import edgewright as ew
 from edgewright import targets
 from edgewright.api import conversion
+from edgewright.compile import machine_code
 from edgewright.compile.inspection import code_fingerprint
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.toolchains import environments
@@ -35,6 +36,7 @@ from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.connect.session import open_session
 from edgewright.errors import EdgewrightError
+from edgewright.nouns import cpu as cpus
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement, Protocol
@@ -168,6 +170,8 @@ def converted(model: Model, target: str, precision: str, workers: Workers) -> Ar
     options = ew.ModelOptions(target=target, precision=precision)
     if precision.startswith("int"):
         options["calibration"] = model.calibration
+    if targets.load(target).compiles_for:  # for the lab board's own CPU, as a profile of a real board says it
+        options["cpu"] = cpus.best(platform.machine(), machine_code.features()).name
     return compile_model(conversion.wanted_of(model.file, options).request, workers=workers)
 
 

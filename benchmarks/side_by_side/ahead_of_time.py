@@ -15,7 +15,7 @@ export ARTIFACT --lang c` makes a C program of a `tvm` artifact, for application
 
 `benchmarks/bench_targets.py --table ahead-of-time` measures this on an x86 lab board: **ratios on an Arm board differ; nothing here ran on
 hardware.** The artifacts of a model at one precision take turns in one `edgewright bench`, with one thread. MobileNetV2, the attention block and the
-LSTM have random weights. *convert s* includes the comparison of the outputs with the source's.
+LSTM have random weights. `iree` and `tvm` compile for the board's own CPU, here the newest of x86-64's levels that it has. *convert s* includes the comparison of the outputs with the source's.
 """
 _UNMEASURED = "Not measured for this version yet: `benchmarks/bench_targets.py --table ahead-of-time` does it, and `make docs` then writes the tables here.\n"
 _WINNERS = """## Who wins where
