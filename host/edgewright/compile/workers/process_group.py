@@ -61,7 +61,7 @@ class IdleWatch:
 
 
 def _members(leader: int) -> dict[int, list[bytes]]:
-    """{process id: fields of its `stat`, from the state on} of a session's processes and their descendants, which may have sessions of their own."""
+    """{process id: fields of its `stat`, from the state on} of a session's processes and their descendants, even those in another session."""
     every = dict(_every())
     found = {number: fields for number, fields in every.items() if leader in (number, int(fields[3]))}
     more = found
