@@ -11,7 +11,7 @@ from edgewright.errors import UsageError
 
 PARTS = Path(__file__).with_name("parts")
 
-# the C library has functions such as `sem_open` and `svc_run`, which a model's own would replace in total process
+# the C library has functions such as `sem_open` and `svc_run`, which the names of a model could replace
 _TAKEN = {"aio", "argp", "fts", "fts64", "gai", "iconv", "mq", "pidfd", "sem", "shm", "svc"}
 _LONGEST = 40
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST - 1}}}")
