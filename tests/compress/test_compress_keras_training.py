@@ -117,8 +117,8 @@ def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:
     training = Training(loss="cross_entropy", rate=0.01, soft=1.0, temperature=2.0)
     losses = [student.train([PICTURES], np.zeros(0), training, epoch, teacher) for epoch in range(15)]
     assert losses[-1] < 0.3 * losses[0]
-    alike = student.predict([PICTURES])[0].argmax(1) == teacher.predict([PICTURES])[0].argmax(1)
-    assert alike.mean() > 0.85
+    agreed = student.predict([PICTURES])[0].argmax(1) == teacher.predict([PICTURES])[0].argmax(1)
+    assert agreed.mean() > 0.85
 
 
 def test_distillation_has_the_value_of_its_formula(tmp_path: Path) -> None:

@@ -112,18 +112,22 @@ class RandomGraph:
         )(x)  # fmt: skip
 
     def residual(self, x: Any) -> Any:
-        alike = [one for one in self.tensors if one.shape == x.shape and one is not x]
-        other = self.pick(alike) if alike and self.chance(0.7) else self.convolution(x, self.channels(x))
+        same_shape = [one for one in self.tensors if one.shape == x.shape and one is not x]
+        other = (
+            self.pick(same_shape)
+            if same_shape and self.chance(0.7)
+            else self.convolution(x, self.channels(x))
+        )
         kind = self.pick((layers.Add, layers.Multiply, layers.Average, layers.Maximum, layers.Subtract, None))
         return x + other if kind is None else kind()([x, other])
 
     def joined(self, x: Any) -> Any:
         spatial = slice(2, None) if self.axis == 1 else slice(1, -1)
-        alike = [one for one in self.tensors if one.shape[spatial] == x.shape[spatial]]
+        same_size = [one for one in self.tensors if one.shape[spatial] == x.shape[spatial]]
         if self.chance(0.2):  # along another axis
             same = [one for one in self.tensors if one.shape == x.shape]
             return layers.Concatenate(axis=2)([x, self.pick(same)])
-        return layers.Concatenate(axis=self.axis)([x, self.pick(alike)])
+        return layers.Concatenate(axis=self.axis)([x, self.pick(same_size)])
 
     def excited(self, x: Any) -> Any:
         """A block of squeeze and excitation."""
