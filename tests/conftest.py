@@ -25,6 +25,8 @@ from edgewright.compile.workers.pool import Workers
 pytest_plugins = ["state_homes", "module_labs", "longest_first", "sampling"]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
+for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # of `make test`: a test's own make must not take them
+    os.environ.pop(variable, None)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from edgewright import targets
+from edgewright.compile.workers import converter_program
 from edgewright.config import profiles
 from edgewright.errors import ConversionError
 from edgewright.nouns.facts import Facts, RuntimeFact
@@ -113,7 +114,7 @@ def test_the_toolchains_python_does_not_find_the_openvino_beside_our_package(tmp
 
 
 def test_a_tool_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(finish, "_SECONDS", 0.2)
+    monkeypatch.setattr(converter_program, "SECONDS", 0.2)
     tool = tmp_path / "python"
     tool.write_text("#!/bin/sh\nexec sleep 30\n")
     tool.chmod(0o755)

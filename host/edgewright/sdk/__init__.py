@@ -1,7 +1,7 @@
 """The only part of edgewright that targets and plug-ins import. docs/add-a-target.md shows how to use it.
 
 This module is light: records, errors and types. Code that works on models is in the submodules `graphs`, `onnx`,
-`tensorflow`, `tflite`, `toolchains` and `failures`, which stages import inside functions, in the workers. The other
+`tensorflow`, `tflite`, `toolchains`, `programs` and `failures`, which stages import inside functions, in the workers. The other
 kinds of plug-ins use `formats`, `metrics` and `transports`, which are light too.
 """
 

@@ -6,7 +6,6 @@ Their exit status is not believed: an unknown pass prints `error:` and exits wit
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from edgewright.sdk import ConversionError, Cpu
 
 OPSET = 17  # the importer's operators are those of ONNX 17 at the least
-_SECONDS = 3600
 _TRIPLES = {"aarch64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 PREPROCESSING = "--iree-preprocessing-pass-pipeline"
 FLAGS = (
@@ -81,19 +79,9 @@ def command(code: Path, cpu: Cpu, made: Path) -> list[str]:
 
 def _run(program: list[str], source: Path, made: Path, model: ModelProto) -> None:
     """Runs a program in the folder of its source. Raises ConversionError unless it succeeds and prints no error."""
-    from edgewright.sdk import Code, ConversionError
+    from edgewright.sdk.programs import run_converter
 
-    try:
-        done = subprocess.run(
-            program, cwd=source.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", check=False, timeout=_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            f"IREE did not finish within {_SECONDS // 60} minutes",
-            hint="convert it on a faster machine",
-            code=Code.WORKER_TIMEOUT,
-        ) from error
+    done = run_converter("IREE", program, source.parent)
     print(done.stdout)  # noqa: T201 - a worker's stdout is its log
     if done.returncode < 0:
         raise _failed(f"the compiler crashed (signal {-done.returncode})", "")

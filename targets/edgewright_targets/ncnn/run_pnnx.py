@@ -7,7 +7,6 @@ parameter that it cannot express is left out. Both are in what it prints and in 
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +17,6 @@ from edgewright_targets.ncnn.param_file import Layer
 if TYPE_CHECKING:
     from edgewright.sdk import ConversionError
 
-_SECONDS = 3600
 _IGNORED = re.compile(r"^ignore (?P<kind>\S+) (?P<name>\S+) param ", re.MULTILINE)
 _COMPLAINT = re.compile(r"not supported|unsupported|\bfailed\b|\berror\b", re.IGNORECASE)
 _LOG_OF_RUNTIME = re.compile(r"\[[WI]:onnxruntime")  # warnings of the ONNX Runtime inside pnnx
@@ -75,8 +73,11 @@ def converted(
     Raises:
         ConversionError: pnnx crashed, wrote no or incomplete files, or cannot convert an operator, which the error names.
     """
-    command = [str(program()), source.name, f"fp16={int(half)}"]
-    text, status = _run(command, source.parent)
+    from edgewright.sdk.programs import run_converter
+
+    command: list[Path | str] = [program(), source.name, f"fp16={int(half)}"]
+    done = run_converter("pnnx", command, source.parent)
+    text, status = done.stdout, done.returncode
     print(text)  # noqa: T201 - a worker's stdout is its log
     param, weights = (source.with_name(f"{source.stem}.ncnn.{kind}") for kind in ("param", "bin"))
     if status or not (param.is_file() and weights.is_file()):
@@ -90,24 +91,6 @@ def converted(
     found = {match["name"]: int(match["axis"]) for match in _INPUT.finditer(script)}
     axes = {name: None if axis == _KEPT else axis for name, axis in found.items()}
     return Written(layers, weights, axes)
-
-
-def _run(command: list[str], folder: Path) -> tuple[str, int]:
-    """(what it printed, exit status). Raises ConversionError if it takes more than an hour."""
-    from edgewright.sdk import Code, ConversionError
-
-    try:
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", check=False, timeout=_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            f"pnnx did not finish within {_SECONDS // 60} minutes",
-            hint="convert it on a faster machine",
-            code=Code.WORKER_TIMEOUT,
-        ) from error
-    return done.stdout, done.returncode
 
 
 def _complaint(text: str) -> str:

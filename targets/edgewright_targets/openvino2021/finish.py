@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 
 TOOLCHAIN = "openvino-2021"
+_NAME = "OpenVINO 2021.4"
 INSIDE = Path(__file__).with_name("toolchain_program.py")
-_SECONDS = 3600
 
 
 def convert(work: StageContext) -> StageResult:
@@ -83,12 +82,13 @@ def _outputs(path: Path) -> list[str]:
 def optimise(python: Path, source: Path, entry: Path, data_type: str) -> None:
     """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, with reproducible bytes."""
     from edgewright.sdk import Code, ConversionError
+    from edgewright.sdk.programs import run_converter
 
     command: list[Path | str] = [
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
         "--model_name", entry.stem, "--data_type", data_type, "--silent",
     ]  # fmt: skip
-    done = _run(command)
+    done = run_converter(_NAME, command, entry.parent, stderr=subprocess.PIPE)
     print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     if done.returncode or not entry.is_file():
         raise ConversionError(
@@ -117,8 +117,10 @@ def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
     """
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import line_of
+    from edgewright.sdk.programs import run_converter
 
-    done = _run([python, "-I", "-B", INSIDE, what, path, *arguments])
+    command: list[Path | str] = [python, "-I", "-B", INSIDE, what, path, *arguments]
+    done = run_converter(_NAME, command, path.parent, stderr=subprocess.PIPE)
     if done.returncode:
         print(done.stderr)  # noqa: T201 - as above
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -128,22 +130,6 @@ def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
             code=Code.CONVERSION_FAILED,
         )
     return json.loads(done.stdout)
-
-
-def _run(command: Sequence[Path | str]) -> subprocess.CompletedProcess[str]:
-    """Runs a program of the toolchain to its end. Raises ConversionError if it takes more than an hour."""
-    from edgewright.sdk import Code, ConversionError
-
-    try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            f"OpenVINO 2021.4 did not finish within {_SECONDS // 60} minutes",
-            hint="convert it on a faster machine",
-            code=Code.WORKER_TIMEOUT,
-        ) from error
 
 
 def ir_version(path: Path) -> int:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 TOOLCHAIN = "onnx2tf"
 _OPSET = 13
-_SECONDS = 3600
 
 
 def convert(work: StageContext) -> StageResult:
@@ -33,6 +32,8 @@ def convert(work: StageContext) -> StageResult:
             operators that LiteRT lacks, or whole numbers that onnx2tf computes in too few bits.
     """
     import onnx
+
+    from edgewright.sdk.programs import run_converter
 
     if work.source.large or widened_size(work.source.model) > LARGE:
         raise _too_large()
@@ -60,12 +61,7 @@ def convert(work: StageContext) -> StageResult:
     command += ["--keep_shape_absolutely_input_names", *names, "--copy_onnx_input_output_names_to_tflite"]
     command += ["--non_verbose"]
     _hold_shapes(given, work.outputs)
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=_SECONDS, cwd=work.folder
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise _too_slow() from error
+    done = run_converter("onnx2tf", command, work.folder, stderr=subprocess.PIPE)
     print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     file = made / "source_float32.tflite"
     if done.returncode or not file.is_file():
@@ -123,16 +119,6 @@ def _too_large() -> ConversionError:
         "model is too large for LiteRT, whose files hold less than 2 GiB",
         hint="take a smaller model",
         code=Code.MODEL_TOO_LARGE,
-    )
-
-
-def _too_slow() -> ConversionError:
-    from edgewright.sdk import Code, ConversionError
-
-    return ConversionError(
-        f"onnx2tf did not finish within {_SECONDS // 60} minutes",
-        hint="convert it on a faster machine",
-        code=Code.WORKER_TIMEOUT,
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from edgewright.sdk import ConversionError, Cpu
 
 PROGRAM = Path(__file__).with_name("toolchain_program.py")
-_SECONDS = 3600
 _TRIPLES = {"aarch64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 _EMULATIONS = {"aarch64": "aarch64linux", "x86_64": "elf_x86_64"}
 # what compiled code calls: libraries that are named in the file, so that it needs nothing of the process that loads it
@@ -102,19 +100,9 @@ def linker(cpu: Cpu) -> list[str]:
 
 def _run(program: list[str], folder: Path) -> str:
     """What a program prints, run in a folder. Raises ConversionError if it crashes or does not end."""
-    from edgewright.sdk import Code, ConversionError
+    from edgewright.sdk.programs import run_converter
 
-    try:
-        done = subprocess.run(
-            program, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", check=False, timeout=_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            f"TVM did not finish within {_SECONDS // 60} minutes",
-            hint="convert it on a faster machine",
-            code=Code.WORKER_TIMEOUT,
-        ) from error
+    done = run_converter("TVM", program, folder)
     print(done.stdout)  # noqa: T201 - a worker's stdout is its log
     if done.returncode < 0:
         raise _failed(f"the compiler crashed (signal {-done.returncode})")
