@@ -1,4 +1,4 @@
-"""Runs a converter as a program of its own: a crash ends neither the worker nor the command."""
+"""Runs a converter as a separate program: a crash ends neither the worker nor the command."""
 
 from __future__ import annotations
 

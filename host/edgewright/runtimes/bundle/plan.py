@@ -49,7 +49,8 @@ class Wanted(Noun, frozen=True, kw_only=True):
     @property
     def host(self) -> WheelHost:
         """The kind of board, as the resolver sees it."""
-        return WheelHost(python=self.python, arch=self.arch, libc="glibc", libc_version=self.glibc)
+        host = WheelHost(python=self.python, arch=self.arch, libc="glibc", libc_version=self.glibc)
+        return host.taking(targets.load(self.target))
 
 
 class Missing(Noun, frozen=True, kw_only=True):
