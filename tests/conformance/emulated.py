@@ -101,7 +101,7 @@ def unpack(debian: str, name: str, row: RuntimeRow, into: Path, arch: str) -> st
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
     has = arch in NO_NUMPY or any(one.startswith("numpy") for one in row.requires)
     asked = [f"{row.distribution}=={row.version}", *row.requires]
-    found = wheels.resolve(host.taking(targets.load(name)), asked, row.parts)
+    found = wheels.resolve(host.for_target(targets.load(name)), asked, row.parts)
     found += [] if has else wheels.resolve(host, ["numpy"])  # the suite needs it
     for wheel in found:
         with zipfile.ZipFile(wheel.path) as archive:

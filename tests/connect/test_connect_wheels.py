@@ -73,7 +73,7 @@ def test_tags_of_this_machine_are_those_of_packaging():
 
 def test_a_runtime_of_native_libraries_alone_comes_from_the_wheels_of_another_python(index):
     old = replace(PI5_HOST, python="3.6.9")
-    taking = old.taking(targets.load("tvm"))
+    taking = old.for_target(targets.load("tvm"))
     of = {python: f"{python}-{python}-manylinux_2_24_aarch64" for python in ("cp36", "cp310", "cp311")}
     of["cp36"] = of["cp36"].replace("-cp36-", "-cp36m-")
     made = {python: make_wheel(index / python, "native", tag=tag) for python, tag in of.items()}

@@ -1,4 +1,4 @@
-"""The wheel tags that a board's Python accepts, computed on the host."""
+"""The tags of the wheels that a board takes, computed on the host."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
     libc_version: str
     wheel_python: str = ""
 
-    def taking(self, target: Target) -> WheelHost:
+    def for_target(self, target: Target) -> WheelHost:
         """The same board, for the wheels of a target."""
         return replace(self, wheel_python=target.wheel_python)
 
     @property
-    def fetches_for(self) -> str:
-        """The Python that wheels are fetched for."""
+    def resolves_for(self) -> str:
+        """The Python that pip resolves wheels for."""
         return self.wheel_python or self.python
 
     @property
@@ -74,7 +74,13 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
     @property
     def abi(self) -> str:
         """The ABI tag that wheels are fetched for, such as `cp311`."""
-        return abi_of(self.fetches_for)
+        return abi_of(self.resolves_for)
+
+    @property
+    def best_tags(self) -> tuple[str, ...]:
+        """The best tag for each Python whose wheels it takes, such as `cp36-cp36m-manylinux_2_27_aarch64`."""
+        abis = dict.fromkeys((self.abi, abi_of(self.python)))
+        return tuple(f"{abi.rstrip('m')}-{abi}-{self.platforms[0]}" for abi in abis)
 
     @cached_property
     def platforms(self) -> tuple[str, ...]:
@@ -96,7 +102,7 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
         from packaging import tags
 
         found: set[Tag] = set()
-        for version in {self.python, self.fetches_for}:
+        for version in {self.python, self.resolves_for}:
             python = numbers(version)[:2]
             own = tags.cpython_tags(python, abis=[abi_of(version)], platforms=self.platforms)
             common = tags.compatible_tags(

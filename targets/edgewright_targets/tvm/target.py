@@ -18,7 +18,7 @@ def _row(arch: str) -> RuntimeRow:
     return RuntimeRow(
         distribution="apache-tvm",
         version=VERSION,
-        python="3.6-3.14",
+        python="3.6-3.15",
         archs=(arch,),
         glibc="2.27",
         requires=("apache-tvm-ffi==0.1.15.post2",),
@@ -61,5 +61,5 @@ TARGET = Target(
     compiles_for=("x86_64", "aarch64"),
     c_program="tvm.c_program",
     runtimes=(_row("x86_64"), _row("aarch64")),
-    wheel_python="3.10",  # there are none for older ones
+    wheel_python="3.10",  # the oldest that there are wheels for
 )
