@@ -184,7 +184,7 @@ def system_table() -> str:
     head = " | ".join(names)
     rows = [
         "\n## Which runtime a system gets\n",
-        "The best wheel of each target for the system's own Python, `-` if there is none. ¹ There is no wheel of numpy for 32-bit",
+        "The best wheel of each target for a system with this Python, `-` if there is none. ¹ There is no wheel of numpy for 32-bit",
         "Arm: the system's own is used (`sudo apt install python3-numpy`). Bullseye's, 1.19.5, is too old: ncnn runs there.\n",
         f"| system | Python | userland | libc | {head} |\n|---|---|---|---|{'---|' * len(names)}",
     ]

@@ -10,8 +10,8 @@ from side_by_side.results import Found, Timing, load
 from side_by_side.tables import AHEAD_OF_TIME, TABLES
 
 _TITLE = "# Models compiled ahead of time\n"
-_HOW = """The targets `iree` and `tvm` compile a model to the machine code of a board's CPU. A board then needs a small runtime, and no numpy. `edgewright
-export ARTIFACT --lang c` makes a C program of a `tvm` artifact, for applications without Python ([c-program.md](c-program.md)).
+_HOW = """The targets `iree` and `tvm` compile a model to the machine code of a board's CPU. A board then needs a small runtime, and no numpy: `iree` needs Python 3.10 or newer, `tvm`
+3.6. `edgewright export ARTIFACT --lang c` makes a C program of a `tvm` artifact, for applications without Python ([c-program.md](c-program.md)).
 
 `benchmarks/bench_targets.py --table ahead-of-time` measures this on an x86 lab board: **ratios on an Arm board differ; nothing here ran on
 hardware.** The artifacts of a model at one precision take turns in one `edgewright bench`, with one thread. MobileNetV2, the attention block and the

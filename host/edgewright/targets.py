@@ -27,6 +27,7 @@ from edgewright.python_syntax import parse
 
 GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"
+_PYTHON = re.compile(r"\d+\.\d+")
 _PYTHONS = re.compile(r"\d+\.\d+-\d+\.\d+\Z")
 _RUNNER = ("import_runtime", "accelerators", "prepare", "load")
 
@@ -160,6 +161,8 @@ def _problems(target: Target, place: Path) -> Iterator[str]:
     for row in target.runtimes:
         if not _PYTHONS.match(row.python):
             yield f"python of its runtime {row.distribution} {row.version} is not FIRST-LAST, such as 3.9-3.13: {row.python}"
+    if target.wheel_python and not _PYTHON.fullmatch(target.wheel_python):
+        yield f"wheel_python is not a version, such as 3.10: {target.wheel_python}"
     yield from _lacking(target.runner, _RUNNER, target.name, place)
     for stage in target.stages:
         yield from _lacking(stage, ("convert",), target.name, place)

@@ -137,19 +137,22 @@ def test_int8_files_get_back_most_of_what_they_lost(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """More than one point is lost, at least half of that comes back with inputs alone, and the file carries its calibration."""
+    """int8 changes the answers much, inputs alone bring most of that back, and the file carries its calibration."""
     monkeypatch.chdir(tmp_path)
     network = uneven_mobile(digits)
     source = tmp_path / f"uneven{suffix}"
     network.save(source) if suffix == ".pt2" else as_keras(network, source)
     x, y = set_of(digits, "test.npz")
     np.savez("calibration.npz", x=calibration(digits))
-    floats = float(np.mean(network.predict([x])[0].argmax(1) == y))
+    floats = network.predict([x])
 
-    def accuracy(file: Path, *more: object) -> float:
+    def scored(file: Path, *more: object) -> tuple[float, float]:
+        """The error of its answers, and how many points of accuracy it lost."""
         model, manifest = int8(file, target, capsys, *more)
         assert manifest["calibration"]["kind"] == "data"
-        return float(np.mean(answers(model, x).argmax(1) == y))
+        found = answers(model, x)
+        lost = np.mean(floats[0].argmax(1) == y) - np.mean(found.argmax(1) == y)
+        return bias_correction.error([found], floats), float(lost)
 
     np.savez("inputs.npz", x=set_of(digits, "train.npz")[0])
     flags = ["--equalise", "--correct-bias", "--data", "inputs.npz", "--json"]
@@ -160,18 +163,22 @@ def test_int8_files_get_back_most_of_what_they_lost(
         steps = result_of(capsys.readouterr().out)["steps"][1:]
         assert [step["name"] for step in steps] == ["equalise", "correct-bias"]
         assert all(step["cached"] is cached for step in steps)
-    lost = floats - accuracy(source, "--calibration", "calibration.npz")
-    left = floats - accuracy(better)
-    assert lost > 0.01
-    assert left <= 0.5 * lost
+    before, lost = scored(source, "--calibration", "calibration.npz")
+    after, left = scored(better)
+    assert before > 0.005
+    assert after <= 0.2 * before and left <= max(lost, 0.005)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["keras", "pytorch"])
-def test_corrected_channels_have_the_means_of_the_float_network(framework: str, digits: Path) -> None:
-    network = open_network(
-        *((digits / "digits.keras", "keras") if framework == "keras" else (Path(f"{NETS}:digits"), "pytorch"))
-    )
+def test_corrected_channels_have_the_means_of_the_float_network(
+    framework: str, digits: Path, tmp_path: Path
+) -> None:
+    """With channels so uneven that int8 shifts their means on every machine, whatever its training made of the network."""
+    network = uneven_mobile(digits)
+    if framework == "keras":
+        as_keras(network, tmp_path / "uneven.keras")
+        network = open_network(tmp_path / "uneven.keras", "keras")
     inputs = [calibration(digits)]
     means, floats = network.channel_means(inputs), network.predict(inputs)
     network.simulate(inputs)

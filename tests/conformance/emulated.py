@@ -10,6 +10,7 @@ from pathlib import Path
 import needs
 from packaging.requirements import Requirement
 
+from edgewright import targets
 from edgewright.connect.agent import runner_package
 from edgewright.lab.emulation import isolation, userland, userland_board
 from edgewright.lab.emulation.architectures import Architecture, Emulation
@@ -94,13 +95,15 @@ def runner_in(place: Path, name: str) -> str:
     return str(place / RUNTIME / runner_package.PACKAGE / name / "runner.py")
 
 
-def unpack(debian: str, row: RuntimeRow, into: Path, arch: str) -> str:
-    """Unpacks the wheels of a runtime for a suite's Python, as an agent does; returns the folder."""
+def unpack(debian: str, name: str, row: RuntimeRow, into: Path, arch: str) -> str:
+    """Unpacks the wheels of a target's runtime for a suite's Python, as an agent does; returns the folder."""
     python, glibc = PYTHONS[debian]
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
     has = arch in NO_NUMPY or any(one.startswith("numpy") for one in row.requires)
-    own = [] if has else ["numpy"]  # the suite needs it
-    for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires, *own], row.parts):
+    asked = [f"{row.distribution}=={row.version}", *row.requires]
+    found = wheels.resolve(host.for_target(targets.load(name)), asked, row.parts)
+    found += [] if has else wheels.resolve(host, ["numpy"])  # the suite needs it
+    for wheel in found:
         with zipfile.ZipFile(wheel.path) as archive:
             archive.extractall(into)
     return str(into)

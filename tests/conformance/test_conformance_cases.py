@@ -31,7 +31,7 @@ ONNX, OPENVINO, TFLITE = TARGETS
 FLOATS = 100  # dB
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.sampled(4),
+    pytest.mark.sampled(7),
     pytest.mark.skipif(not SCRIPTS.is_dir(), reason=f"the reported cases are not in {SCRIPTS}"),
 ]
 

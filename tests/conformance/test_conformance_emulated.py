@@ -50,7 +50,8 @@ REACHED = {
             "onnxruntime",
             "openvino",
             "tflite",
-            *([] if debian == "bullseye" else ["iree", "tvm"]),
+            "tvm",
+            *([] if debian == "bullseye" else ["iree"]),
         }
         for debian in PYTHONS
     },
@@ -142,7 +143,7 @@ def ran(board, converted) -> Callable[..., tuple[dict[str, Any], dict[str, str]]
                 artifacts[f"{model} {precision}"] = str(folder)
             job = {
                 "runner": runner_in(place, name),
-                "runtime": unpack(debian, row, place / RUNTIME, architecture.machine),
+                "runtime": unpack(debian, name, row, place / RUNTIME, architecture.machine),
                 "accelerators": targets.load(name).accelerators,
                 "artifacts": artifacts,
             }

@@ -133,7 +133,7 @@ def computed(artifact: Artifact, workers: Workers) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("kind", sorted(FILES))
 @pytest.mark.parametrize("name", targets.names())
 def test_every_precision_works_or_says_why_not(request_of, workers, name: str, kind: str) -> None:

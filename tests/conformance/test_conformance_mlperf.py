@@ -79,7 +79,7 @@ def test_every_format_goes_to_a_board() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("file", "name", "precision"), CASES)
 def test_a_real_model_answers_on_the_board_as_at_its_source(
     deployed, answered, pictures: Path, file: str, name: str, precision: str | None

@@ -80,7 +80,7 @@ def job_in(place: Path, arch: str, name: str, row: RuntimeRow, made: dict[str, P
     }
     job: dict[str, Any] = {
         "runner": runner_in(place, name),
-        "runtime": unpack(DEBIAN, row, place / RUNTIME, arch),
+        "runtime": unpack(DEBIAN, name, row, place / RUNTIME, arch),
         "inputs": shutil.copy(DIGITS / "evaluation.npz", place),
         "artifacts": folders,
     }

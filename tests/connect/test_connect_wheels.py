@@ -71,6 +71,23 @@ def test_tags_of_this_machine_are_those_of_packaging():
     assert wheel_host(own).tags == frozenset(sys_tags())
 
 
+def test_a_runtime_of_native_libraries_alone_comes_from_the_wheels_of_another_python(index):
+    old = replace(PI5_HOST, python="3.6.9")
+    taking = old.for_target(targets.load("tvm"))
+    of = {python: f"{python}-{python}-manylinux_2_24_aarch64" for python in ("cp36", "cp310", "cp311")}
+    of["cp36"] = of["cp36"].replace("-cp36-", "-cp36m-")
+    made = {python: make_wheel(index / python, "native", tag=tag) for python, tag in of.items()}
+    made["cp310"].rename(index / made["cp310"].name)
+    with pytest.raises(EdgewrightError, match="no wheel of native"):
+        wheels.resolve(old, ["native"])
+    (found,) = wheels.resolve(taking, ["native"])
+    assert found.path.name.endswith(f"{of['cp310']}.whl")
+    for accepted in (found.path, made["cp36"]):
+        assert wheels.given(taking, [accepted])
+    with pytest.raises(EdgewrightError, match=r"is not for Python 3\.6\.9"):
+        wheels.given(taking, [made["cp311"]])
+
+
 @pytest.mark.parametrize(
     ("python", "abi"), [("3.6.9", "cp36m"), ("3.7.3", "cp37m"), ("3.8.10", "cp38"), ("3.13.1", "cp313")]
 )

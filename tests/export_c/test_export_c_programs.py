@@ -234,7 +234,7 @@ def test_a_bundle_for_any_python_is_enough_without_the_index(
     monkeypatch.setattr(wheels, "run_pip", offline)
     names = {
         "apache_tvm-0.27.0.post1-py3-none-manylinux_2_28_x86_64.whl": "tvm/lib/libtvm_runtime.so",
-        "apache_tvm_ffi-0.1.15.post2-cp312-cp312-manylinux_2_28_x86_64.whl": "tvm_ffi/lib/libtvm_ffi.so",
+        "apache_tvm_ffi-0.1.15.post2-cp310-cp310-manylinux_2_28_x86_64.whl": "tvm_ffi/lib/libtvm_ffi.so",
     }
     found = {}
     for name, library in names.items():

@@ -43,7 +43,7 @@ def printed(name: str, **changes: object) -> dict[str, str]:
             {
                 "system": "Ubuntu 18.04.6 LTS, L4T R32.7.1, kernel 4.9.253-tegra, pages of 4 KiB",
                 "runtimes": "tensorrt 8.2.1.8 (its own)",
-                "can get": "onnxruntime 1.10.0 (onnxruntime), ncnn 1.0.20250503 (ncnn)",
+                "can get": "onnxruntime 1.10.0 (onnxruntime), ncnn 1.0.20250503 (ncnn), apache-tvm 0.27.0.post1 (tvm)",
                 "temperature": "CPU-therm 34.5 C (CPU), AO-therm 46.0 C, GPU-therm 33.0 C, PLL-therm 32.0 C, "
                 "thermal-fan-est 33.8 C",
                 "speed": "governor schedutil, power mode MAXN",

@@ -22,6 +22,7 @@ DEPLOYED = [
     ("3.13", "onnxruntime", "onnxruntime"),
     ("3.13", "tflite", "ai-edge-litert 2.3.0"),
 ]
+DEPLOYED_BY_TVM = ("3.6", "tvm", "apache-tvm 0.27.0")  # by tests/tvm, which have the toolchain
 STICK = ["3.6", "3.7", "3.8", "3.9"]  # Pythons on which OpenVINO 2021.4 is deployed, on its CPU device
 OLD = ("3.6", "3.7", "3.8")  # of these there is no arm64 or armv7l build here
 FOREIGN = ("aarch64", "armv7l")
@@ -48,7 +49,7 @@ class OldWheel(NamedTuple):
     def _deployed(self) -> bool:
         return any(
             (python, target) == (self.python, self.target) and f"{self.row.distribution} {self.row.version}".startswith(runtime)
-            for python, target, runtime in DEPLOYED
+            for python, target, runtime in [*DEPLOYED, DEPLOYED_BY_TVM]
         )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from edgewright import targets
-from edgewright.compile.workers import converter_program
 from edgewright.config import profiles
 from edgewright.errors import ConversionError
 from edgewright.nouns.facts import Facts, RuntimeFact
@@ -111,16 +110,6 @@ def test_the_toolchains_python_does_not_find_the_openvino_beside_our_package(tmp
     )  # fmt: skip
     assert "No module named 'openvino'" in done.stderr
     assert f'File "{ours / "runner.py"}"' in done.stderr
-
-
-def test_a_tool_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(converter_program, "SECONDS", 0.2)
-    tool = tmp_path / "python"
-    tool.write_text("#!/bin/sh\nexec sleep 30\n")
-    tool.chmod(0o755)
-    with pytest.raises(ConversionError, match="did not finish within") as caught:
-        finish.optimise(tool, tmp_path / "a.onnx", tmp_path / "model.xml", "FP16")
-    assert caught.value.code == "worker-timeout"
 
 
 REFUSED = (

@@ -13,7 +13,7 @@ def tree(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("mutation", mutations.MUTATIONS, ids=lambda one: one.name.replace(" ", "-"))
 def test_a_safeguards_loss_is_noticed(tree, survived, mutation):
     found, last = mutations.noticed(mutation, tree)

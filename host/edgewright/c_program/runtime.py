@@ -21,7 +21,7 @@ _MOST = 1 << 29  # bytes of one library
 
 
 def search(target: Target, arch: str, requires: dict[str, int]) -> Search:
-    """Looks for the runtime of a target for an architecture: the libraries are the same for every Python, so one that is at hand is best.
+    """Looks for the runtime of a target for an architecture: the libraries are the same for every Python and system, so one that is at hand is best.
 
     Raises:
         EdgewrightError: `no-wheel`, there is none.
@@ -34,14 +34,13 @@ def search(target: Target, arch: str, requires: dict[str, int]) -> Search:
             code=Code.NO_WHEEL,
         )
     (major, first), (_, last) = (numbers(one) for one in row.python.split("-"))
+    pythons = [f"{major}.{minor}" for minor in range(first, last + 1)]
+    kinds = dict.fromkeys((target.wheel_python or one, GLIBC.get(one, NEWEST_GLIBC)) for one in pythons)
     found = [
-        Search(target, _host(f"{major}.{minor}", arch), None, requires) for minor in range(first, last + 1)
+        Search(target, WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc), None, requires)
+        for python, glibc in kinds
     ]
     return next((one for one in found if _at_hand(one)), found[0])
-
-
-def _host(python: str, arch: str) -> WheelHost:
-    return WheelHost(python=python, arch=arch, libc="glibc", libc_version=GLIBC.get(python, NEWEST_GLIBC))
 
 
 def _at_hand(search: Search) -> bool:

@@ -144,6 +144,8 @@ class Target(Noun, frozen=True, kw_only=True):
         c_program: module with `program(folder, inputs, outputs)`, the `CProgram` that runs an artifact for applications without
             Python; empty if there is none.
         runtimes: wheels, best first.
+        wheel_python: the Python, such as `3.10`, whose wheels every board gets, because the runner needs only their native libraries.
+            Empty for those of the board's own Python.
         system: runtimes that may be part of a board's system and that can run it.
         system_hint: how to install such a runtime, if there are no wheels.
         caps: distribution -> version -> what it can read from that version on, for runtimes that boards already have.
@@ -171,6 +173,7 @@ class Target(Noun, frozen=True, kw_only=True):
     compiles_for: tuple[str, ...] = ()
     c_program: str = ""
     runtimes: tuple[RuntimeRow, ...] = ()
+    wheel_python: str = ""
     system: tuple[SystemRuntime, ...] = ()
     system_hint: str = ""
     caps: dict[str, dict[str, dict[str, int]]] = {}

@@ -104,7 +104,7 @@ def ensure_runtime(
 def candidates(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """(distribution, version) of the runtimes that `ensure_runtime` may use on a board, installed or to be sent."""
     if wheels:
-        main, _ = split(given(wheel_host(facts), wheels), target)
+        main, _ = split(given(wheel_host(facts).for_target(target), wheels), target)
         return [(main.distribution, main.version)]
     had = [(runtime.name, runtime.version) for runtime in facts.runtimes if runtime.target == target.name]
     return [*had, *((row.distribution, row.version) for row in compatibility.rows(target, wheel_host(facts)))]

@@ -61,7 +61,7 @@ class Search:
         self, target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]
     ) -> None:
         self.target = target
-        self.host = host
+        self.host = host.for_target(target)
         self.version = version
         self.requires = requires
 

@@ -1,4 +1,4 @@
-"""The wheel tags that a board's Python accepts, computed on the host."""
+"""The tags of the wheels that a board takes, computed on the host."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.target import numbers
+from edgewright.nouns.target import Target, numbers
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -46,12 +48,23 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
         arch: the Python's architecture, which may be 32-bit on a 64-bit kernel.
         libc: `glibc` or `musl`.
         libc_version: such as `2.36`.
+        wheel_python: as in `Target`; empty for its own Python.
     """
 
     python: str
     arch: str
     libc: str
     libc_version: str
+    wheel_python: str = ""
+
+    def for_target(self, target: Target) -> WheelHost:
+        """The same board, for the wheels of a target."""
+        return replace(self, wheel_python=target.wheel_python)
+
+    @property
+    def resolves_for(self) -> str:
+        """The Python that pip resolves wheels for."""
+        return self.wheel_python or self.python
 
     @property
     def title(self) -> str:
@@ -60,9 +73,14 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
 
     @property
     def abi(self) -> str:
-        """Such as `cp311`; before 3.8, CPython's had an `m` appended."""
-        major, minor = numbers(self.python)[:2]
-        return f"cp{major}{minor}" + ("m" if (major, minor) < (3, 8) else "")
+        """The ABI tag that wheels are fetched for, such as `cp311`."""
+        return abi_of(self.resolves_for)
+
+    @property
+    def best_tags(self) -> tuple[str, ...]:
+        """The best tag for each Python whose wheels it takes, such as `cp36-cp36m-manylinux_2_27_aarch64`."""
+        abis = dict.fromkeys((self.abi, abi_of(self.python)))
+        return tuple(f"{abi.rstrip('m')}-{abi}-{self.platforms[0]}" for abi in abis)
 
     @cached_property
     def platforms(self) -> tuple[str, ...]:
@@ -83,12 +101,21 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
         """Every wheel tag that the board accepts."""
         from packaging import tags
 
-        python = numbers(self.python)[:2]
-        own = tags.cpython_tags(python, abis=[self.abi], platforms=self.platforms)
-        common = tags.compatible_tags(
-            python, interpreter=f"cp{python[0]}{python[1]}", platforms=self.platforms
-        )
-        return frozenset([*own, *common])
+        found: set[Tag] = set()
+        for version in {self.python, self.resolves_for}:
+            python = numbers(version)[:2]
+            own = tags.cpython_tags(python, abis=[abi_of(version)], platforms=self.platforms)
+            common = tags.compatible_tags(
+                python, interpreter=f"cp{python[0]}{python[1]}", platforms=self.platforms
+            )
+            found.update(own, common)
+        return frozenset(found)
+
+
+def abi_of(python: str) -> str:
+    """The ABI tag of a CPython, such as `cp311`; before 3.8 it had an `m` appended."""
+    major, minor = numbers(python)[:2]
+    return f"cp{major}{minor}" + ("m" if (major, minor) < (3, 8) else "")
 
 
 def wheel_host(facts: Facts) -> WheelHost:

@@ -84,7 +84,7 @@ def recalled(host: WheelHost, requirements: Sequence[str], parts: Parts = WHOLE)
 
 def key(host: WheelHost, requirements: Sequence[str], parts: Parts) -> str:
     """The cache key of a resolution: the requirements, the kind of board, and what is left out."""
-    asked: list[object] = [sorted(requirements), host.python, host.abi, host.platforms]
+    asked: list[object] = [sorted(requirements), host.resolves_for, host.abi, host.platforms]
     if parts:
         asked.append({name: list(patterns) for name, patterns in sorted(parts.items())})
     return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
@@ -135,7 +135,7 @@ def pip_command(
     ]
     command += ["--only-binary=:all:", "--no-deps", "--dest", str(into)]
     command += ["--retries", "2"] if patient else ["--retries", "1", "--timeout", "5"]
-    command += ["--python-version", host.python, "--implementation", "cp", "--abi", host.abi]
+    command += ["--python-version", host.resolves_for, "--implementation", "cp", "--abi", host.abi]
     for platform in host.platforms:
         command += ["--platform", platform]
     return [*command, "--", *requirements]
@@ -188,7 +188,7 @@ def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
         if not tags & host.tags:
             raise EdgewrightError(
                 f"{wheel.file} is not for {host.title}",
-                hint=f"the board takes tags like {host.abi}-{host.abi}-{host.platforms[0]}",
+                hint=f"the board takes tags like {' or '.join(host.best_tags)}",
                 code=Code.WRONG_WHEEL,
             )
     return found

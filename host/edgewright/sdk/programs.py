@@ -1,4 +1,4 @@
-"""Converters that are programs."""
+"""Runs converters that are programs."""
 
 from __future__ import annotations
 

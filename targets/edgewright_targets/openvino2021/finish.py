@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ def optimise(python: Path, source: Path, entry: Path, data_type: str) -> None:
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
         "--model_name", entry.stem, "--data_type", data_type, "--silent",
     ]  # fmt: skip
-    done = run_converter(_NAME, command, entry.parent, stderr=subprocess.PIPE)
+    done = run_converter(_NAME, command, separate_stderr=True)
     print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     if done.returncode or not entry.is_file():
         raise ConversionError(
@@ -120,7 +119,7 @@ def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
     from edgewright.sdk.programs import run_converter
 
     command: list[Path | str] = [python, "-I", "-B", INSIDE, what, path, *arguments]
-    done = run_converter(_NAME, command, path.parent, stderr=subprocess.PIPE)
+    done = run_converter(_NAME, command, separate_stderr=True)
     if done.returncode:
         print(done.stderr)  # noqa: T201 - as above
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

@@ -61,7 +61,7 @@ def convert(work: StageContext) -> StageResult:
     command += ["--keep_shape_absolutely_input_names", *names, "--copy_onnx_input_output_names_to_tflite"]
     command += ["--non_verbose"]
     _hold_shapes(given, work.outputs)
-    done = run_converter("onnx2tf", command, work.folder, stderr=subprocess.PIPE)
+    done = run_converter("onnx2tf", command, work.folder, separate_stderr=True)
     print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     file = made / "source_float32.tflite"
     if done.returncode or not file.is_file():

@@ -34,6 +34,7 @@ def seeds(folder, kit, talk):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found(tmp_path, kit, talk, survived, target):
     seeds(tmp_path / "corpus", kit, talk)

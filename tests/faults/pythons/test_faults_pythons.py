@@ -26,6 +26,7 @@ def passed(line):
     return int(re.search(r"(\d+) passed", line)[1])
 
 
+@pytest.mark.sampled(2)
 @every_python(lambda cell: () if cell == ("3.6", True) else pytest.mark.slow)
 def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, version, bare):
     python = bare_python(version) if bare else needs.python(version)

@@ -41,7 +41,7 @@ def glibc_of(file: Path) -> str:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(13)
 @pytest.mark.parametrize(
     "one", CASES, ids=lambda one: f"{one.python}-{one.arch}-{one.row.distribution}-{one.row.version}"
 )

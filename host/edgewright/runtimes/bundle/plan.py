@@ -12,7 +12,7 @@ from edgewright.errors import Code, EdgewrightError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, ProgressEvent, silent
-from edgewright.nouns.target import RuntimeRow
+from edgewright.nouns.target import RuntimeRow, Target
 from edgewright.runtimes import compatibility, wheels
 from edgewright.runtimes.wheel_sets import Kit
 from edgewright.runtimes.wheel_tags import WheelHost
@@ -32,6 +32,11 @@ GLIBC = {
 NEWEST_GLIBC = "2.41"
 
 
+def host_of(target: Target, python: str, arch: str, glibc: str) -> WheelHost:
+    """A kind of board, as the resolver sees it for a target."""
+    return WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc).for_target(target)
+
+
 class Wanted(Noun, frozen=True, kw_only=True):
     """A runtime for a kind of board, to be put into a bundle."""
 
@@ -49,7 +54,7 @@ class Wanted(Noun, frozen=True, kw_only=True):
     @property
     def host(self) -> WheelHost:
         """The kind of board, as the resolver sees it."""
-        return WheelHost(python=self.python, arch=self.arch, libc="glibc", libc_version=self.glibc)
+        return host_of(targets.load(self.target), self.python, self.arch, self.glibc)
 
 
 class Missing(Noun, frozen=True, kw_only=True):
@@ -126,8 +131,8 @@ def check(pythons: Iterable[str], archs: Iterable[str], glibc: str | None) -> No
 
 def one_of(name: str, python: str, arch: str, glibc: str, version: str | None) -> Wanted | Missing:
     """The runtime that one kind of board gets for a target."""
-    host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
     target = targets.load(name)
+    host = host_of(target, python, arch, glibc)
     try:
         row = compatibility.choose(target, host, version, {})
     except EdgewrightError as error:
