@@ -20,9 +20,10 @@ LSTM have random weights. `iree` and `tvm` compile for the board's own CPU, here
 _UNMEASURED = "Not measured for this version yet: `benchmarks/bench_targets.py --table ahead-of-time` does it, and `make docs` then writes the tables here.\n"
 _WINNERS = """## Who wins where
 
-p50 divided by that of the fastest runtime (ONNX Runtime, LiteRT or ncnn): below 1, the compiled model is faster. The last columns are the smallest sum of runtime
+p50 divided by that of the fastest runtime (ONNX Runtime, LiteRT or ncnn): below 1, the compiled model is faster; within 3 % of it counts as equal. The last columns are the smallest sum of runtime
 and model on the board, and that of the fastest runtime, in MB.
 """
+_ALIKE = 0.03  # p50 that differ by less count as equal
 _MB = 1e6
 
 
@@ -82,15 +83,19 @@ def _winners(found: Found) -> str:
 
 def _said(name: str, ratios: dict[str, float], count: int) -> str:
     """What the figures of one target mean, in a sentence."""
-    wins = [case for case, ratio in ratios.items() if ratio < 1]
-    others = [f"{ratio:.1f}" for ratio in sorted(ratios.values()) if ratio >= 1]
+    wins = [case for case, ratio in ratios.items() if ratio < 1 - _ALIKE]
+    alike = [case for case, ratio in ratios.items() if abs(ratio - 1) <= _ALIKE]
+    others = [f"{ratio:.1f}" for ratio in sorted(ratios.values()) if ratio > 1 + _ALIKE]
     parts = [f"is faster than every runtime for {_listed(wins or ['none of them'])}"]
+    if alike:
+        parts.append(f"is as fast as the fastest one for {_listed(alike)}")
     if others:
         times = " to ".join(dict.fromkeys((others[0], others[-1])))
         parts.append(f"takes {times} times as long as the fastest one elsewhere")
     left = count - len(ratios)
     more = f" {left} of {count} it does not make." if left else ""
-    return f"- `{name}` {', and '.join(parts)}.{more}"
+    *first, last = parts
+    return f"- `{name}` {', '.join(first)}{', and ' if first else ''}{last}.{more}"
 
 
 def _listed(names: Sequence[str]) -> str:
