@@ -18,6 +18,8 @@ from command_line import result_of
 from msgspec.structs import replace
 
 from edgewright import targets
+from edgewright.api.results import BoardAnswer
+from edgewright.cli.commands import provision
 from edgewright.cli.main import main
 from edgewright.cli.views import bundle
 from edgewright.config import profiles
@@ -195,6 +197,18 @@ def test_a_dry_run_keeps_nothing_of_a_bundle_and_looks_at_the_disk(
             )
         assert caught.value.code == "disk-full" and not session.sent_bytes
     assert state(wheels) == {}
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "size", "shown"),
+    [(True, 0, "would be installed - -"), (False, 2**20, "installed 1.0 MiB ab12")],
+)
+def test_a_dry_run_is_not_shown_as_done(capsys, dry_run, size, shown):
+    choice = install.RuntimeChoice(
+        ref="" if dry_run else "ab12", name="net", version="1.0", installed=True, bytes=size
+    )
+    provision.show([BoardAnswer(board="one", result=choice)], dry_run=dry_run)
+    assert " ".join(capsys.readouterr().out.split()).endswith(f"one net 1.0 {shown}")
 
 
 def test_what_a_killed_write_left_goes_at_the_next(tmp_path, source):

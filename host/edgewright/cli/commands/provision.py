@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,12 +172,13 @@ def install(
             dry_run=dry_run,
         )
 
-    answers = boards.each("facts", work, None if as_json else show)
+    shown = partial(show, dry_run=dry_run)
+    answers = boards.each("facts", work, None if as_json else shown)
     finish(
         "provision",
         answers,
         as_json,
-        show,
+        shown,
         lambda: ProvisionResult(dry_run=dry_run, boards=tuple(answers)),
         shown=boards.shown,
         ending="nothing was installed: leave --dry-run out to do it"
@@ -185,14 +187,16 @@ def install(
     )
 
 
-def show(answers: list[BoardAnswer[RuntimeChoice]]) -> None:
+def show(answers: list[BoardAnswer[RuntimeChoice]], *, dry_run: bool) -> None:
     """Prints one row per board."""
     from edgewright.api.answer import mark
+
+    new = "would be installed" if dry_run else "installed"
 
     rows = [
         (
             answer.board + mark(answer.simulated), f"{choice.name} {choice.version}",
-            "installed" if choice.installed else "had it already", render.size(choice.bytes), choice.ref[:30],
+            new if choice.installed else "had it already", render.size(choice.bytes) if choice.bytes else "-", choice.ref[:30] or "-",
         )
         for answer in answers if (choice := answer.result) is not None
     ]  # fmt: skip
