@@ -149,6 +149,14 @@ def test_a_runtime_for_one_python_says_so_as_a_range(tmp_path: Path) -> None:
     assert not list(targets._problems(known, targets.folder("onnxruntime")))
 
 
+def test_the_python_whose_wheels_boards_get_is_a_version() -> None:
+    known, folder = targets.load("tvm"), targets.folder("tvm")
+    assert known.wheel_python and not list(targets._problems(known, folder))
+    for wrong in ("3", "310", "py3.10", "3.10.1"):
+        found = list(targets._problems(msgspec.structs.replace(known, wheel_python=wrong), folder))
+        assert found == [f"wheel_python is not a version, such as 3.10: {wrong}"]
+
+
 def test_a_c_program_has_its_function() -> None:
     known, folder = targets.load("onnxruntime"), targets.folder("onnxruntime")
     for module, wrong in (
