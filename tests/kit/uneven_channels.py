@@ -13,7 +13,7 @@ from edgewright.compress.network import Network
 from edgewright.nouns.compression import Training
 
 NETS = Path(__file__).parents[1] / "compress" / "torch_nets.py"
-SPREAD = 2.6  # channels are up to 2^2.6 times larger or smaller than they were trained to be
+SPREAD = 3.0  # channels are up to 8 times larger or smaller than they were trained to be
 MOBILE = (("stem_norm", "wise"), ("wise_norm", "point"), ("point_norm", "deep"), ("deep_norm", "wide"), ("wide_norm", "last"))  # fmt: skip
 
 
