@@ -23,7 +23,7 @@ _WINNERS = """## Who wins where
 p50 divided by that of the fastest runtime (ONNX Runtime, LiteRT or ncnn): below 1, the compiled model is faster; within 3 % of it counts as equal. The last columns are the smallest sum of runtime
 and model on the board, and that of the fastest runtime, in MB.
 """
-_ALIKE = 0.03  # p50 that differ by less count as equal
+_EQUAL = 0.03  # p50 that differ by less count as equal
 _MB = 1e6
 
 
@@ -83,12 +83,12 @@ def _winners(found: Found) -> str:
 
 def _said(name: str, ratios: dict[str, float], count: int) -> str:
     """What the figures of one target mean, in a sentence."""
-    wins = [case for case, ratio in ratios.items() if ratio < 1 - _ALIKE]
-    alike = [case for case, ratio in ratios.items() if abs(ratio - 1) <= _ALIKE]
-    others = [f"{ratio:.1f}" for ratio in sorted(ratios.values()) if ratio > 1 + _ALIKE]
+    wins = [case for case, ratio in ratios.items() if ratio < 1 - _EQUAL]
+    ties = [case for case, ratio in ratios.items() if abs(ratio - 1) <= _EQUAL]
+    others = [f"{ratio:.1f}" for ratio in sorted(ratios.values()) if ratio > 1 + _EQUAL]
     parts = [f"is faster than every runtime for {_listed(wins or ['none of them'])}"]
-    if alike:
-        parts.append(f"is as fast as the fastest one for {_listed(alike)}")
+    if ties:
+        parts.append(f"ties with the fastest one for {_listed(ties)}")
     if others:
         times = " to ".join(dict.fromkeys((others[0], others[-1])))
         parts.append(f"takes {times} times as long as the fastest one elsewhere")

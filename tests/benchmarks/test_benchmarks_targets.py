@@ -75,7 +75,7 @@ def test_the_page_on_compiled_models_says_who_wins_where(side_by_side, tmp_path)
     notes.close()
     text = page.page(file)
     assert (
-        "- `iree` is faster than every runtime for attention fp32, is as fast as the fastest one for mixer fp32, "
+        "- `iree` is faster than every runtime for attention fp32, ties with the fastest one for mixer fp32, "
         "and takes 3.0 times as long as the fastest one elsewhere." in text
     )
     assert "- `tvm` is faster than every runtime for none of them. 4 of 4 it does not make." in text

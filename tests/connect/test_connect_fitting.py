@@ -207,7 +207,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.slow  # 12 resolutions by the real pip: about 40 s, 190 MB
+@pytest.mark.slow  # 12 resolutions by the real pip: about 25 s, 290 MB
 @pytest.mark.parametrize(("target", "python", "arch", "glibc"), CELLS)
 def test_the_index_has_what_the_rows_say(target, python, arch, glibc):
     (wanted,) = [plan.one_of(target, python, arch, glibc, None)]

@@ -86,6 +86,10 @@ def test_a_runtime_of_native_libraries_alone_comes_from_the_wheels_of_another_py
         assert wheels.given(taking, [accepted])
     with pytest.raises(EdgewrightError, match=r"is not for Python 3\.6\.9"):
         wheels.given(taking, [made["cp311"]])
+    main = make_wheel(index, "apache-tvm", tag="py3-none-manylinux_2_27_aarch64")
+    facts = replace(PI5, python=replace(PI5.python, version="3.6.9", tag="cp36m"))
+    given = [main, found.path]
+    assert install.candidates(facts, targets.load("tvm"), given) == [("apache-tvm", "1.0")]
 
 
 @pytest.mark.parametrize(
