@@ -57,7 +57,10 @@ def test_the_first_session_ends_the_trial_and_keeps_all_else(board, kit):
     states = {name.partition("-")[0]: about["state"] for name, about in doubler["releases"].items()}
     assert states == {"1": "committed", "2": "committed", "3": "reverted", "9": "failed"}
     assert (board.root / "models/doubler/current").readlink().name == doubler["current"]
-    assert (board.root / "hooks.txt").read_text().splitlines()[-1] == f"activate {doubler['current']}"
+    hooks, deadline = board.root / "hooks.txt", time.monotonic() + 40
+    while (last := hooks.read_text().splitlines()[-1]).startswith("health") and time.monotonic() < deadline:
+        time.sleep(0.1)  # the hook of a trial that ends with a boot runs beside the session
+    assert last == f"activate {doubler['current']}"
     assert "the board booted meanwhile" in kit.run("logs", board.name).out
 
 
